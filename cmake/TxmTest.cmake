@@ -1,0 +1,67 @@
+include_guard()
+
+find_package(GTest REQUIRED)
+
+# What nearly every test includes, compiled once for all of them.
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/tests/precompiled.cpp CONTENT "")
+add_library(txm_test_precompiled OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/tests/precompiled.cpp)
+target_link_libraries(txm_test_precompiled PRIVATE txm::core GTest::gtest GTest::gmock)
+target_precompile_headers(
+  txm_test_precompiled
+  PRIVATE
+  <gmock/gmock.h>
+  <gtest/gtest.h>
+  <boost/asio/awaitable.hpp>
+  <boost/asio/co_spawn.hpp>
+  <boost/asio/io_context.hpp>
+  <boost/asio/steady_timer.hpp>
+  <boost/asio/this_coro.hpp>
+  <boost/asio/use_awaitable.hpp>)
+
+# txm_test(NAME uuid SOURCES uuid_test.cpp LIBRARIES txm::core LABELS unit)
+#
+# Makes the GoogleTest executable <NAME>_test and one ctest entry for it. TIMEOUT is in seconds (120 when left out);
+# SERIAL keeps other tests from running beside it.
+function(txm_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "SOURCES;LIBRARIES;LABELS")
+  set(target ${arg_NAME}_test)
+  add_executable(${target} ${arg_SOURCES})
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin/tests)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+  target_precompile_headers(${target} REUSE_FROM txm_test_precompiled)
+  target_link_libraries(${target} PRIVATE ${arg_LIBRARIES} GTest::gtest GTest::gmock GTest::gmock_main)
+  txm_add_test(gtest ${arg_NAME} $<TARGET_FILE:${target}>)
+endfunction()
+
+# txm_script_test(NAME install COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/run LABELS install DEPENDS txm_program)
+#
+# A test that is a program of its own. It says how many of its checks passed and failed by writing the two numbers,
+# "passed failed", to the file that TXM_RESULT names; a script that wrote nothing has failed.
+# DEPENDS are targets that `ninja tests-<label>` builds for it.
+function(txm_script_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "COMMAND;LABELS;DEPENDS")
+  set(target ${arg_NAME}_test)
+  add_custom_target(${target})
+  if(arg_DEPENDS)
+    add_dependencies(${target} ${arg_DEPENDS})
+  endif()
+  txm_add_test(script ${arg_NAME} ${arg_COMMAND})
+endfunction()
+
+# The common half of both, called in their scope: runs the command through tests/run, which always leaves a result.
+macro(txm_add_test kind name)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/run ${kind} ${name} ${arg_TIMEOUT}
+                                ${PROJECT_BINARY_DIR}/results ${ARGN})
+  math(EXPR limit "${arg_TIMEOUT} + 30")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${limit} LABELS "${arg_LABELS}" RUN_SERIAL "${arg_SERIAL}"
+                                          ENVIRONMENT "TXM_BIN_DIR=${PROJECT_BINARY_DIR}/bin")
+  foreach(label IN LISTS arg_LABELS)
+    if(NOT TARGET tests-${label})
+      add_custom_target(tests-${label})
+    endif()
+    add_dependencies(tests-${label} ${target})
+  endforeach()
+endmacro()
