@@ -2,6 +2,12 @@ include_guard()
 
 find_package(GTest REQUIRED)
 
+# The kinds of test; `ninja tests-unit` builds what the unit tests need.
+set(TXM_TEST_KINDS unit contract integration fault headers install examples)
+foreach(kind IN LISTS TXM_TEST_KINDS)
+  add_custom_target(tests-${kind})
+endforeach()
+
 # What nearly every test includes, compiled once for all of them.
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/tests/precompiled.cpp CONTENT "")
 add_library(txm_test_precompiled OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/tests/precompiled.cpp)
@@ -19,6 +25,8 @@ target_precompile_headers(
   <boost/asio/use_awaitable.hpp>)
 
 # txm_test(NAME uuid SOURCES uuid_test.cpp LIBRARIES txm::core LABELS unit)
+#
+# LABELS are among TXM_TEST_KINDS.
 #
 # Makes the GoogleTest executable <NAME>_test and one ctest entry for it. TIMEOUT is in seconds (120 when left out);
 # SERIAL keeps other tests from running beside it.
@@ -55,13 +63,9 @@ macro(txm_add_test kind name)
   endif()
   add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/run ${kind} ${name} ${arg_TIMEOUT}
                                 ${PROJECT_BINARY_DIR}/results ${ARGN})
-  math(EXPR limit "${arg_TIMEOUT} + 30")
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${limit} LABELS "${arg_LABELS}" RUN_SERIAL "${arg_SERIAL}"
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" RUN_SERIAL "${arg_SERIAL}"
                                           ENVIRONMENT "TXM_BIN_DIR=${PROJECT_BINARY_DIR}/bin")
   foreach(label IN LISTS arg_LABELS)
-    if(NOT TARGET tests-${label})
-      add_custom_target(tests-${label})
-    endif()
     add_dependencies(tests-${label} ${target})
   endforeach()
 endmacro()
