@@ -5,7 +5,6 @@ include_guard()
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 if(TXM_WARNINGS)
   add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow)

@@ -14,7 +14,7 @@ function(txm_component name)
   add_library(txm::${name} ALIAS ${target})
   set_target_properties(
     ${target} PROPERTIES EXPORT_NAME ${name} OUTPUT_NAME txm-${name} VERSION ${PROJECT_VERSION}
-                         SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+                         SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} POSITION_INDEPENDENT_CODE ON)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include)
