@@ -24,6 +24,7 @@ function(txm_component name)
   endforeach()
 
   set_property(GLOBAL APPEND PROPERTY TXM_COMPONENTS ${name})
+  set_property(GLOBAL PROPERTY TXM_COMPONENT_${name}_REQUIRES ${arg_REQUIRES})
   if(TXM_INSTALL)
     txm_install_component(${name} REQUIRES ${arg_REQUIRES} FINDS ${arg_FINDS})
   endif()
