@@ -137,6 +137,11 @@ for preset in ${presets//,/ }; do
 done
 for preset in ${presets//,/ }; do
     targets=()
+    if [[ " $(kinds_of "$preset") " == *" install "* ]]; then
+        # What tests/install packs; built here, where one can see it.
+        export TXM_BUILD_ROOT=$build_root
+        if ! configure release || ! compile release; then give_up "failed: release does not build"; fi
+    fi
     [ -z "$only" ] && [ "$preset" = test ] || for kind in $(kinds_of "$preset"); do targets+=("tests-$kind"); done
     if configure "$preset" && compile "$preset" "${targets[@]}"; then
         run_tests "$preset"
