@@ -18,7 +18,7 @@ using boost::asio::awaitable;
 enum class Settlement : std::uint8_t {
     dispatched,  ///< the broker acknowledged it
     dead,        ///< a dead letter; its lane goes on
-    held,        ///< a dead letter; its lane waits for an operator's replay or skip
+    held,        ///< a dead letter; its lane waits for an operator's replay or skip, and is parked and given back until then
 };
 
 struct Outcome {
@@ -59,11 +59,14 @@ public:
     /// @throws FenceLostError; Error(store_unavailable), after which the same call may be made again
     virtual awaitable<std::vector<StoredMessage>> read(std::size_t max, std::size_t max_bytes) = 0;
 
-    /// Records outcomes, all in one transaction, under the fence. @throws FenceLostError: none of them was recorded
+    /// Records outcomes, all in one transaction, under the fence. Renews the lease when that is due, also with no outcomes:
+    /// an owner that is not in read() for more than a second, because a broker is slow, calls it to keep the lease.
+    /// @throws FenceLostError: none of them was recorded
     virtual awaitable<void> settle(std::span<const Outcome> outcomes) = 0;
 
     /// Blocks a lane durably: its messages from `from` on are parked, given back, and tried again from `next_attempt`.
-    /// `attempts` is stored with the message `from`. @throws FenceLostError
+    /// `attempts` is stored with the message `from`. What was acknowledged of the lane must be settled before.
+    /// @throws FenceLostError
     virtual awaitable<void> park(AggregateId aggregate_id, Sequence from, int attempts, Timestamp next_attempt,
                                  std::string reason) = 0;
 

@@ -21,6 +21,7 @@ public:
     std::chrono::milliseconds poll_interval{250};       ///< looks for messages at least that often, whatever wakes it
     std::chrono::milliseconds lease_term{10'000};       ///< a frozen owner is replaced after it
     std::optional<std::chrono::seconds> retention{7 * 86'400};  ///< dispatched rows older are deleted; 0: on settlement; none: kept
+    std::size_t max_payload = std::size_t{1} << 20;  ///< a larger one, which another program inserted, is a dead letter
 };
 
 /// What a relay reads from an SQLite outbox, see txm::OutboxFeed. One relay is active at a time; others wait for its lease.
