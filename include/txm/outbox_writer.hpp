@@ -1,5 +1,6 @@
 #pragma once
 
+#include "txm/error.hpp"
 #include "txm/message.hpp"
 #include "txm/topics.hpp"
 
@@ -65,6 +66,8 @@ private:
     void collect(std::vector<Staged>& out, const T& item) const {
         if constexpr (std::same_as<T, StoredMessage>) {
             out.push_back(Staged{item, nullptr, nullptr});
+            if (item.correlation_id.is_nil())
+                out.back().message.correlation_id = item.message_id;
         } else if constexpr (detail::is_variant<T>) {
             std::visit([&](const auto& alternative) { collect(out, alternative); }, item);
         } else if constexpr (requires { *item; } && !Message<T>) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "txm/error.hpp"
+
 #include <boost/asio/awaitable.hpp>
 
 #include <functional>

@@ -1,0 +1,234 @@
+#include "fault/world.hpp"
+
+#include "fault/process.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <sqlite3.h>
+#include <sstream>
+#include <stdexcept>
+
+namespace txm::fault_test {
+namespace {
+
+struct Close {
+    void operator()(sqlite3* db) const {
+        sqlite3_close(db);
+    }
+};
+
+using Text = std::string;
+
+/// Rows of a query, each column as text; none while the file or table is not there yet.
+std::vector<std::vector<Text>> rows(const std::string& database, const std::string& sql) {
+    sqlite3* raw = nullptr;
+    const int opened = sqlite3_open_v2(database.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
+    const std::unique_ptr<sqlite3, Close> db{raw};
+    if (opened != SQLITE_OK)
+        return {};
+    sqlite3_busy_timeout(raw, 60'000);
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(raw, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
+        const std::string message = sqlite3_errmsg(raw);
+        if (message.find("no such table") != std::string::npos)
+            return {};
+        throw std::runtime_error(database + ": " + message);
+    }
+    std::vector<std::vector<Text>> result;
+    int code = 0;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        auto& row = result.emplace_back();
+        for (int column = 0; column < sqlite3_column_count(statement); ++column) {
+            const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
+            row.emplace_back(text ? text : "");
+        }
+    }
+    sqlite3_finalize(statement);
+    if (code != SQLITE_DONE)
+        throw std::runtime_error(database + ": " + sqlite3_errmsg(raw));
+    return result;
+}
+
+std::vector<Event> events(const std::string& database, const std::string& sql) {
+    std::vector<Event> result;
+    for (auto& row : rows(database, sql))
+        result.push_back({std::move(row[0]), std::move(row[1])});
+    return result;
+}
+
+std::set<std::string> first_column(const std::string& database, const std::string& sql) {
+    std::set<std::string> result;
+    for (auto& row : rows(database, sql))
+        result.insert(std::move(row[0]));
+    return result;
+}
+
+long long number(const std::string& database, const std::string& sql) {
+    const auto found = rows(database, sql);
+    return found.empty() || found[0][0].empty() ? 0 : std::stoll(found[0][0]);
+}
+
+}  // namespace
+
+void World::run(const std::vector<std::string>& command, const std::vector<int>& accepted) const {
+    Process process{command, {{"TXM_FAULT", ""}, {"TXM_BREAK", ""}}, path("finish.log")};
+    const auto exit = process.wait_for(std::chrono::minutes(5));
+    if (exit && std::ranges::find(accepted, exit->code) != accepted.end() && !exit->killed)
+        return;
+    std::string text = exit ? "exit code " + std::to_string(exit->code) : "no end after 5 minutes";
+    for (const auto& word : command)
+        text += " " + word;
+    std::ifstream log{path("finish.log")};
+    std::stringstream content;
+    content << log.rdbuf();
+    throw std::runtime_error(text + "\n" + content.str());
+}
+
+void World::run_sql(const std::string& database, const std::string& sql) const {
+    sqlite3* raw = nullptr;
+    const int opened = sqlite3_open(path(database).c_str(), &raw);
+    const std::unique_ptr<sqlite3, Close> db{raw};
+    sqlite3_busy_timeout(raw, 60'000);
+    if (opened != SQLITE_OK || sqlite3_exec(raw, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+        throw std::runtime_error(database + ": " + sqlite3_errmsg(raw));
+}
+
+void World::create_store() const {
+    run({binary("txm"), "migrate", "--store", "sqlite:" + path("app.db")});
+    run_sql("app.db", "create table domain (message_id text primary key)");
+}
+
+std::vector<std::string> World::app_command() const {
+    return {binary("fault_app"), path("app.db"), path("told"), "40", "3", "20"};
+}
+
+History World::observe_store() const {
+    History history;
+    std::ifstream told{path("told")};
+    for (std::string line; std::getline(told, line);)
+        if (line.size() == 37)  // a kill may have cut the last one
+            (line[0] == '+' ? history.confirmed : history.refused).insert(line.substr(1));
+    const auto both = rows(path("app.db"),
+                           "select o.message_id, o.aggregate_id, d.message_id is not null from outbox o "
+                           "left join domain d using (message_id) order by o.sequence");
+    for (const auto& row : both) {
+        history.commits.push_back({row[0], row[1]});
+        if (row[2] != "1")  // a message without its data: its transaction was torn
+            history.refused.insert(row[0]);
+    }
+    for (const auto& row : rows(path("app.db"), "select message_id from domain except select message_id from outbox"))
+        history.confirmed.insert(row[0]);
+    return history;
+}
+
+void PipelineWorld::create() {
+    create_store();
+    run({binary("txm"), "migrate", "--store", "sqlite:" + path("effects.db")});
+    run_sql("effects.db",
+            "create table effect (id integer primary key autoincrement, message_id text, aggregate_id text);"
+            "create trigger poison before insert on effect when new.message_id like 'poison%'"
+            " begin select raise(abort, 'poison'); end;");
+    std::ofstream{path("effect.sql")} << "insert into effect (message_id, aggregate_id)\n"
+                                         "values (iif(:payload = 'poison', 'poison ', '') || :message_id, :aggregate_id);\n";
+    std::ofstream{path("txm.toml")} << "[relay]\nbackoff = \"5ms\"\nmax_backoff = \"50ms\"\n"
+                                       "[consumer.judge]\nbackoff = \"5ms\"\nmax_backoff = \"50ms\"\npark_after = \"20ms\"\n"
+                                       "max_attempts = 3\n";
+}
+
+std::vector<Role> PipelineWorld::roles() const {
+    const std::string store = "sqlite:" + path("app.db"), effects = "sqlite:" + path("effects.db"),
+                      broker = "local:" + path("broker.db");
+    const Role relay{"relay", {binary("txm"), "relay", "--config", path("txm.toml"), "--store", store, "--broker", broker}};
+    const Role consumer{"consumer",
+                        {binary("txm"), "consume", "--config", path("txm.toml"), "--store", effects, "--broker", broker, "--topic",
+                         "events", "--consumer", "judge", "--sql", path("effect.sql")}};
+    const Role replay{"operator",
+                      {binary("txm"), "messages", "replay", "--inbox", "--consumer", "judge", "--store", effects, "--state",
+                       "dead", "--limit", "3", "--yes"},
+                      {},
+                      true};
+    return {Role{"app", app_command()}, relay, relay, consumer, consumer, replay};
+}
+
+bool PipelineWorld::has_message_in_flight() const {
+    return number(path("app.db"), "select exists (select 1 from outbox where state = 0)") != 0 ||
+           number(path("broker.db"), "select max(offset) from message") > number(path("effects.db"), "select max(id) from effect");
+}
+
+History PipelineWorld::observe() const {
+    // In the direction against the flow: what is read later can only know more.
+    auto effects = events(path("effects.db"), "select message_id, aggregate_id from effect order by id");
+    auto dead = first_column(path("effects.db"), "select message_id from inbox where state = 1");
+    auto acknowledgements = events(path("broker.db"), "select message_id, aggregate_id from message order by offset");
+    History history = observe_store();
+    for (auto& effect : effects)
+        if (effect.message_id.starts_with("poison "))
+            effect.message_id.erase(0, 7);
+    history.effects = std::move(effects);
+    history.acknowledgements = std::move(acknowledgements);
+    history.dead = std::move(dead);
+    for (const auto& commit : history.commits)
+        if (history.dead.contains(commit.message_id))
+            history.excused.insert(commit.aggregate_id);
+    return history;
+}
+
+void PipelineWorld::finish() {
+    const auto all = roles();
+    auto relay = all[1].command, consumer = all[3].command;
+    relay.emplace_back("--drain");
+    consumer.emplace_back("--drain");
+    run(relay);
+    run(consumer, {0, 1});  // 1: some messages are dead letters still
+    run_sql("effects.db", "drop trigger poison");
+    run({binary("txm"), "messages", "replay", "--inbox", "--consumer", "judge", "--store", "sqlite:" + path("effects.db"),
+         "--state", "dead", "--yes"});
+    run(consumer);
+}
+
+void JournalWorld::create() {
+    create_store();
+}
+
+std::vector<Role> JournalWorld::roles() const {
+    const Role relay{"relay", {binary("fault_journal_relay"), path("app.db"), path("journal")}};
+    const Role replay{"operator",
+                      {binary("txm"), "messages", "replay", "--store", "sqlite:" + path("app.db"), "--state", "dead", "--limit",
+                       "3", "--yes"},
+                      {},
+                      true};
+    return {Role{"app", app_command()}, relay, relay, replay};
+}
+
+bool JournalWorld::has_message_in_flight() const {
+    return number(path("app.db"), "select exists (select 1 from outbox where state = 0)") != 0;
+}
+
+History JournalWorld::observe() const {
+    std::vector<Event> acknowledgements;
+    std::ifstream journal{path("journal")};
+    for (std::string line; std::getline(journal, line);)
+        if (const auto blank = line.find(' '); blank == 36)
+            acknowledgements.push_back({line.substr(0, blank), line.substr(blank + 1)});
+    auto dead = first_column(path("app.db"), "select message_id from outbox where state = 3");
+    History history = observe_store();
+    history.acknowledgements = std::move(acknowledgements);
+    history.dead = std::move(dead);
+    history.has_effects = false;
+    for (const auto& commit : history.commits)
+        if (history.dead.contains(commit.message_id))
+            history.excused.insert(commit.aggregate_id);
+    return history;
+}
+
+void JournalWorld::finish() {
+    const std::string store = "sqlite:" + path("app.db");
+    const auto drain = [&] { run({binary("fault_journal_relay"), path("app.db"), path("journal"), "--drain"}); };
+    drain();
+    run({binary("txm"), "messages", "replay", "--store", store, "--state", "dead", "--yes"});
+    drain();
+}
+
+}  // namespace txm::fault_test

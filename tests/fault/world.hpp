@@ -1,0 +1,78 @@
+#pragma once
+
+#include "fault/checker.hpp"
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace txm::fault_test {
+
+/// A command that the harness keeps alive and kills.
+struct Role {
+    std::string kind;  ///< app, relay, consumer, operator
+    std::vector<std::string> command{};
+    std::map<std::string, std::string> environment{};
+    bool may_exit = false;   ///< ends by itself: an operator's command
+    std::string out{};       ///< file of its standard output
+};
+
+/// The files of one run, who works on them, and how what happened is read from them afterwards.
+class World {
+public:
+    World(std::filesystem::path directory, std::filesystem::path binaries)
+        : directory_(std::move(directory)), binaries_(std::move(binaries)) {}
+    virtual ~World() = default;
+
+    virtual void create() = 0;
+    virtual std::vector<Role> roles() const = 0;
+    /// Something is committed that has not arrived where it should.
+    virtual bool has_message_in_flight() const = 0;
+    /// What happened so far; it may be called while everything runs.
+    virtual History observe() const = 0;
+    /// Mends what was broken on purpose and lets everything arrive.
+    virtual void finish() = 0;
+
+    std::string path(const std::string& name) const {
+        return (directory_ / name).string();
+    }
+
+protected:
+    std::string binary(const std::string& name) const {
+        return (binaries_ / name).string();
+    }
+    /// Runs a command to its end. @throws std::runtime_error with its log unless it ends with one of `accepted`
+    void run(const std::vector<std::string>& command, const std::vector<int>& accepted = {0}) const;
+    void run_sql(const std::string& database, const std::string& sql) const;
+    History observe_store() const;  ///< commits and what the application was told
+    std::vector<std::string> app_command() const;
+    void create_store() const;
+
+private:
+    std::filesystem::path directory_, binaries_;
+};
+
+/// app → app.db → two `txm relay` → broker.db → two `txm consume --sql` → effects.db
+class PipelineWorld final : public World {
+public:
+    using World::World;
+    void create() override;
+    std::vector<Role> roles() const override;
+    bool has_message_in_flight() const override;
+    History observe() const override;
+    void finish() override;
+};
+
+/// app → app.db → two relays with a publisher that refuses, hangs and loses answers → a journal
+class JournalWorld final : public World {
+public:
+    using World::World;
+    void create() override;
+    std::vector<Role> roles() const override;
+    bool has_message_in_flight() const override;
+    History observe() const override;
+    void finish() override;
+};
+
+}  // namespace txm::fault_test
