@@ -72,7 +72,8 @@ create table if not exists txm_parked (
     replay integer not null default 0, -- 1: sent again by an operator after it was a dead letter
     unique (inbox, consumer, message_id)
 ) strict;
-create index if not exists txm_parked_order on txm_parked (inbox, consumer, topic, aggregate_id, sequence, id);
+create index if not exists txm_parked_order
+    on txm_parked (inbox, consumer, topic, aggregate_id, sequence, position, id);
 create table if not exists txm_parked_lane (
     inbox text not null,
     consumer text not null,
@@ -93,6 +94,7 @@ create table if not exists txm_dead_letter (
     sql += now_sql;
     sql += R"(,
     attempts integer not null default 0,
+    held integer not null default 0, -- 1: its lane waits until an operator replays or skips it
     topic text,
     type text,
     aggregate_id text,
@@ -106,6 +108,8 @@ create table if not exists txm_dead_letter (
     position integer,
     unique (source, consumer, message_id)
 ) strict;
+create index if not exists txm_dead_letter_order on txm_dead_letter (source, consumer, sequence, id);
+create index if not exists txm_dead_letter_held on txm_dead_letter (source, consumer, aggregate_id) where held = 1;
 )";
     return sql;
 }
