@@ -34,7 +34,8 @@ public:
 
     /// Stages the inbox row. A race that is lost at commit is MessageAlreadyProcessedError there; a message older than
     /// what the inbox remembers is OutsideInboxWindowError there. An Incoming that is a replay turns the row of a dead
-    /// letter into `processed` instead.
+    /// letter into `processed` instead. Saving one (consumer, message_id) again in the same transaction changes nothing: it
+    /// is one row.
     virtual void save(const Incoming& incoming) = 0;
 
     /// The committed row, read with strong consistency.

@@ -15,6 +15,7 @@ Timestamp now() noexcept;
 
 /// ISO 8601 with offset `+00:00` and six digits of fraction, which are left out when they are zero:
 /// `2023-11-02T10:15:30.123456+00:00`, `2023-11-02T10:15:30+00:00`.
+/// @throws std::out_of_range for a year that has not four digits
 std::string to_iso8601(Timestamp time);
 
 /// Reads what to_iso8601() writes, and also `Z`, no offset (UTC), any other offset, a blank instead of the `T`, and one

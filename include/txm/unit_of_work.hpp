@@ -46,10 +46,12 @@ public:
     }
 
 private:
+    void hook();
     void before_commit();
 
     std::optional<Incoming> incoming_;
     bool committed_ = false;
+    bool tried_ = false;  // a commit was begun and did not succeed
     bool hooked_ = false;
 };
 

@@ -38,8 +38,8 @@ struct Uuid {
 
 std::ostream& operator<<(std::ostream&, const Uuid&);
 
-/// A new UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then 74 random bits, so that ids made one after the
-/// other sort that way and stay close together in an index.
+/// A new UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, 12 of their fraction, 62 random ones. Ids of one thread
+/// always grow, and ids made at about the same time stay close together in an index.
 /// *Thread safety*: any thread; safe after fork().
 Uuid new_uuid();
 
