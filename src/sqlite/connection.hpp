@@ -1,37 +1,40 @@
 #pragma once
 
-#include "txm/statement.hpp"
 #include "txm/sqlite.hpp"
+#include "txm/statement.hpp"
 
 #include <chrono>
 #include <cstdint>
-#include <list>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 struct sqlite3;
 struct sqlite3_stmt;
 
 namespace txm::sqlite::detail {
 
+struct CachedStatement;
+
 /// A prepared statement in use. Resets itself, and unbinds, when it goes.
 /// Texts are bound without a copy (SQLITE_STATIC): they must live until the next reset().
 class Query {
 public:
-    explicit Query(sqlite3_stmt* statement) noexcept : statement_(statement) {}
+    explicit Query(CachedStatement& statement) noexcept;
     Query(Query&& other) noexcept : statement_(std::exchange(other.statement_, nullptr)) {}
     Query& operator=(Query&&) = delete;
     ~Query();
 
     Query& bind(int index, std::int64_t value);
     Query& bind(int index, std::string_view text);
+    Query& bind(int index, const std::string& text) { return bind(index, std::string_view(text)); }
+    Query& bind(int index, std::string&& text) = delete;  // it would be gone when the statement runs
+    Query& bind(int index, const char* text) { return bind(index, std::string_view(text)); }
     Query& bind(int index, const Value& value);
     Query& bind_null(int index);
-    Query& bind(int index, const Uuid& id);    // as text; copied
-    Query& bind(int index, Timestamp time);    // as ISO 8601 text; copied
+    Query& bind(int index, const Uuid& id);  // as text; copied
+    Query& bind(int index, Timestamp time);  // as ISO 8601 text; copied
 
     /// Next row? @throws Error mapped from SQLite's code
     bool step();
@@ -46,13 +49,16 @@ public:
     Uuid uuid(int column) const;              ///< @throws Error(invalid_message) for what is not one
     Timestamp time(int column) const;         ///< @throws Error(invalid_message) for what is not one
     Value value(int column) const;
+    Row row() const;
     int columns() const;
-    sqlite3_stmt* handle() const noexcept {
-        return statement_;
-    }
+    /// False when running it can change the database.
+    bool is_read_only() const noexcept;
+    sqlite3_stmt* handle() const noexcept;
 
 private:
-    sqlite3_stmt* statement_;
+    void check(int code) const;
+
+    CachedStatement* statement_;
 };
 
 /// One SQLite connection with a cache of prepared statements. *Thread safety*: one thread at a time.
@@ -73,8 +79,15 @@ public:
     /// Runs statements without parameters, uncached.
     void execute(const char* sql);
 
+    const std::string& path() const noexcept;
     bool in_transaction() const noexcept;
+    /// From here on every statement fails that would run outside a transaction, because one before it ended that.
+    void require_transaction(bool required) noexcept;
     bool has_pending_deferred_constraints() const noexcept;
+    /// Statements are interrupted after it (SQLITE_INTERRUPT); none: no limit.
+    void set_deadline(std::optional<std::chrono::steady_clock::time_point> deadline) noexcept;
+    /// Remembers that check_schema() passed.
+    bool schema_checked = false;
     sqlite3* handle() const noexcept;
 
 private:
@@ -85,8 +98,13 @@ private:
 /// Maps SQLite's current error of `db` to a txm::Error that says what to do: busy, full, read-only, damaged, no such table
 /// (schema_missing), constraint (statement_failed) …
 [[noreturn]] void throw_error(sqlite3* db, int code, std::string_view doing);
+/// The same for the user's own SQL: what SQL can be blamed for is statement_failed.
+[[noreturn]] void throw_user_error(sqlite3* db, int code, std::string_view sql);
 
-/// @throws std::invalid_argument unless `table` is letters, digits and `_`, not starting with a digit
+/// SQLite's name of an extended result code, such as `SQLITE_CONSTRAINT_UNIQUE`.
+std::string code_name(int code);
+
+/// @throws std::invalid_argument unless `table` is made of letters, digits and `_`
 void check_table_name(std::string_view table);
 
 }  // namespace txm::sqlite::detail

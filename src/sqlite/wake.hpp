@@ -8,31 +8,35 @@
 
 namespace txm::sqlite::detail {
 
-/// Tells readers of a file that a writer committed: `<db>-txm-wake`, touched after each commit.
+/// Tells readers of a file in other processes that a writer committed: `<db>-txm-wake`, opened and closed after each
+/// commit. That is an event for who watches it and changes nothing on the disk, so that the next flush has no more to do.
 /// *Thread safety*: any thread. Never throws: a missed wake-up costs a poll interval, no more.
 class WakeFile {
 public:
-    explicit WakeFile(const std::string& database_path) noexcept;
-    ~WakeFile();
-    void touch() noexcept;
+    explicit WakeFile(const std::string& database_path);
+    void touch() const noexcept;
 
 private:
     std::string path_;
-    int fd_ = -1;
 };
 
 /// Waits for a wake-up: inotify on the directory (the wake file, and the `-wal` file for writers that do not know txm), and
-/// commits in this process. On file systems without notification (network, overlay) only the timeout ends a wait.
-/// *Thread safety*: one coroutine in wait(); notify() and interrupt() from any thread.
+/// commits in this process. On file systems without notification (network, overlay) only the timeout and commits in this
+/// process end a wait.
+/// *Thread safety*: one coroutine in wait(); notify() and interrupt() from any thread. *Lifetime*: not destroyed during
+/// wait().
 class WakeListener {
 public:
     explicit WakeListener(const std::string& database_path);
     ~WakeListener();
+    WakeListener(const WakeListener&) = delete;
+    WakeListener& operator=(const WakeListener&) = delete;
 
     enum class Event { timeout, wake_file, wal_file, interrupted };
 
-    /// Ends at the first wake-up since the last wait began to look (none between two waits is lost), or after `timeout`.
-    boost::asio::awaitable<Event> wait(std::chrono::milliseconds timeout);
+    /// Ends at the first wake-up since the last wait ended (none between two waits is lost), or after `timeout`.
+    /// `wal_file` may come before what is written there can be seen. *Cancellation*: operation_aborted.
+    boost::asio::awaitable<Event> wait(std::chrono::nanoseconds timeout);
 
     /// A commit in this process. *Thread safety*: any thread.
     void notify() noexcept;
@@ -41,7 +45,7 @@ public:
 
 private:
     class Impl;
-    std::shared_ptr<Impl> impl_;
+    std::unique_ptr<Impl> impl_;
 };
 
 /// True on file systems that do not notify across processes or whose locks cannot be trusted to (NFS, CIFS, FUSE, overlay).
@@ -52,14 +56,17 @@ bool polls_only(const std::string& path) noexcept;
 /// *Thread safety*: one thread at a time.
 class WalFlusher {
 public:
-    explicit WalFlusher(std::string database_path);
+    explicit WalFlusher(const std::string& database_path);
     ~WalFlusher();
+    WalFlusher(const WalFlusher&) = delete;
+    WalFlusher& operator=(const WalFlusher&) = delete;
     void flush();  ///< @throws Error(store_unavailable)
 
 private:
+    void reopen();
+
     std::string path_;
     int fd_ = -1;
-    unsigned long long inode_ = 0;
 };
 
 }  // namespace txm::sqlite::detail
