@@ -29,15 +29,23 @@ public:
     explicit ConsumerOptions(std::string consumer_name = "default") : name(std::move(consumer_name)) {}
 
     std::string name;
-    std::size_t max_in_flight = 64;  ///< deliveries handled at a time, each of another lane
-    int max_attempts = 10;           ///< failures until a delivery is a dead letter
+    /// Deliveries handled at a time, each of another lane; at most twice as many are in memory. When lanes that wait for a
+    /// retry hold more than half of those, some are parked at once.
+    std::size_t max_in_flight = 64;
+    /// Failures until a delivery is a dead letter. What the broker counts is not added: it counts deliveries, and one that
+    /// was interrupted by a restart did not fail.
+    int max_attempts = 10;
+    /// What becomes of a lane whose delivery is a dead letter, for whatever reason: too many failures, Rejected, older
+    /// than the inbox remembers, or (strict) without a handler.
     DeadLetterPolicy policy = DeadLetterPolicy::hold;
     std::chrono::milliseconds backoff{100};  ///< after the first failure; doubles each time, with jitter
     std::chrono::milliseconds max_backoff{60'000};
-    std::chrono::milliseconds park_after{30'000};       ///< a lane blocked that long is parked in the consumer's store
+    std::chrono::milliseconds park_after{30'000};    ///< a lane blocked that long is parked in the consumer's store
+    std::chrono::milliseconds parked_poll{1'000};    ///< how often parked lanes are looked at
+    std::chrono::milliseconds extend_every{3'000};   ///< how often a delivery that is in memory is extended
     std::chrono::seconds inbox_retention{14 * 86'400};  ///< 0: for ever
-    std::chrono::milliseconds drain_deadline{10'000};
-    bool drain = false;  ///< run() returns once all that was there at its start is settled or parked
+    std::chrono::milliseconds drain_deadline{10'000};  ///< stop() waits that long for handlers that run
+    bool drain = false;  ///< run() returns once all that was there at its start is settled, or parked and not due
 };
 
 struct ConsumerStatistics {
@@ -46,20 +54,29 @@ struct ConsumerStatistics {
     std::uint64_t duplicates = 0;
     std::uint64_t ignored = 0;  ///< of a type without a handler
     std::uint64_t failed = 0;   ///< tries that failed
-    std::uint64_t parked = 0;
+    std::uint64_t parked = 0;   ///< deliveries put into the consumer's store, to be handled later
     std::uint64_t dead = 0;
     std::uint64_t content_mismatches = 0;  ///< a known id that came with another payload
-    std::size_t in_flight = 0;
+    std::size_t in_flight = 0;  ///< deliveries in memory
 };
 
 /// The part of a consumer that does not depend on the user's types: lanes, retries, parking, dead letters,
 /// acknowledgement. Use it directly to handle every delivery with one function.
-/// *Thread safety*: run() on one executor; stop() and statistics() from any thread.
+///
+/// A lane is one aggregate of one topic. Its deliveries are handled one after the other, those of other lanes beside it;
+/// the next one starts when the one before it took effect, is a dead letter under policy `skip`, or was decided before.
+/// A delivery that fails waits in memory and its lane with it; a lane that is blocked for longer is parked in the store
+/// and acknowledged, so that it pins nothing at the broker. A store that is unavailable is nobody's failure: it spends
+/// no attempt and all lanes wait, until it is one delivery alone that cannot be written.
+///
+/// *Thread safety*: run() on one executor, which may have many threads: handlers run one at a time on a strand of it,
+/// interleaved where they await. stop() and statistics() from any thread.
 class ConsumerRunner {
 public:
     /// Handles one delivery: enters a unit of work for `incoming`, applies the effect, commits.
     /// It throws MessageAlreadyProcessedError for a duplicate, Rejected or OutsideInboxWindowError for a dead letter,
     /// anything else to be tried again. It returns false when it has no handler for the delivery's type.
+    /// Both references live until it is done. *Cancellation*: terminal, when the drain deadline is over.
     using Handle = std::function<awaitable<bool>(const Incoming& incoming, const Delivery& delivery)>;
 
     /// *Lifetime*: store and subscription must outlive it.
@@ -68,10 +85,14 @@ public:
     ConsumerRunner(const ConsumerRunner&) = delete;
     ConsumerRunner& operator=(const ConsumerRunner&) = delete;
 
-    /// Handles deliveries until stop(), or until drained with ConsumerOptions::drain.
+    /// Handles deliveries until stop(), or until drained with ConsumerOptions::drain. Once in the life of a runner.
+    /// A broker or store that is unreachable is tried again with backoff; it does not end it.
+    /// *Cancellation*: as a second stop().
+    /// @throws what cannot be mended by waiting: Error(schema_missing), Error(schema_too_new), Error(invalid_configuration)
     awaitable<void> run();
 
-    /// Ends run(): no new deliveries, handlers are finished. A second call ends it without waiting.
+    /// Ends run(): no new deliveries, handlers that run are finished up to the drain deadline and then cancelled; what
+    /// was not handled is not acknowledged and will come again. A second call cancels them at once.
     void stop() noexcept;
 
     /// Dead-letters a type that has no handler, instead of acknowledging and counting it.
@@ -93,14 +114,17 @@ namespace detail {
 class HandlerMap {
 public:
     using Handler = std::function<awaitable<void>(UnitOfWork& uow, const Delivery& delivery)>;
-    void add(const Topic& topic, Handler handler);                          ///< @throws std::invalid_argument: twice
+    void add(const Topic& topic, Handler handler);  ///< @throws std::invalid_argument: twice
     const Handler* find(const StoredMessage& message) const noexcept;
 
 private:
-    std::map<std::pair<std::string, std::string>, Handler> handlers_;
+    using Types = std::map<std::string, Handler, std::less<>>;
+    std::map<std::string, Types, std::less<>> topics_;
 };
 
-/// Enters `uow`, runs the handler, commits what the handler did not: the inbox row at least.
+/// Enters `uow`, runs the handler, commits what the handler did not: the inbox row at least, so that what is
+/// acknowledged is remembered even when the handler decided to do nothing. An exception rolls back.
+/// @throws AlreadyCommittedError when the handler committed and staged more
 awaitable<void> handle_within(UnitOfWork& uow, const HandlerMap::Handler& handler, const Delivery& delivery);
 
 }  // namespace detail
@@ -135,7 +159,7 @@ public:
         constexpr bool can_decode = detail::HasDeserialize<M>, can_call = std::invocable<H&, Uow&, const M&>;
         static_assert(can_decode, "txm: to be consumed, the message needs `static M deserialize(std::string_view)`");
         static_assert(can_call, "txm: the handler must take (UnitOfWork&, const Message&)");
-        handlers_.add(topics.at(typeid(M)), [handler = std::move(handler)](UnitOfWork& uow, const Delivery& delivery) {
+        handlers_.add(topics.at(typeid(M)), [handler = std::move(handler)](UnitOfWork& uow, const Delivery& delivery) mutable {
             return apply<M>(handler, static_cast<Uow&>(uow), delivery);
         });
         return *this;
@@ -170,8 +194,9 @@ private:
         }
     }
 
+    // By reference: the handler lives in the map, the unit of work and the delivery until this is done.
     template <class M, class H>
-    static awaitable<void> apply(H handler, Uow& uow, const Delivery& delivery) {
+    static awaitable<void> apply(H& handler, Uow& uow, const Delivery& delivery) {
         const M message = decode<M>(delivery);
         if constexpr (std::is_void_v<std::invoke_result_t<H&, Uow&, const M&>>)
             handler(uow, message);

@@ -24,19 +24,22 @@ public:
     /// For each delivery: whether its lane has parked deliveries, so that it must be parked behind them.
     virtual awaitable<std::vector<bool>> is_parked(std::span<const Delivery> deliveries) = 0;
 
-    /// Keeps deliveries durably, to be tried again from `next_attempt`; one that is kept already gets the new attempts,
-    /// time and reason. Delivery::attempt is the number of tries so far.
+    /// Keeps deliveries durably, to be tried again from `next_attempt`. Delivery::attempt is the number of tries so far; 0:
+    /// it only follows what is parked. One that is kept already gets the new attempts, time and reason, but one that was
+    /// not tried (a redelivery) changes nothing of it. Its place in its lane is by sequence, else by broker position.
     virtual awaitable<void> park(std::span<const Delivery> deliveries, Timestamp next_attempt, std::string reason) = 0;
 
-    /// The first deliveries of parked lanes that are due and not held, in lane order, at most `max`; they stay parked until
-    /// unpark() or dead_letter().
+    /// The first deliveries of parked lanes that are due and not held, in lane order, at most `max`: a lane's later ones only
+    /// behind its earlier ones. They stay parked until unpark() or dead_letter(), and are given again until then.
+    /// Delivery::attempt is the number of tries so far.
     virtual awaitable<std::vector<Delivery>> take_parked(std::size_t max) = 0;
 
-    /// The delivery took effect, or was decided: it is kept no longer.
+    /// The delivery took effect, or was decided: it is kept no longer. One that is not kept is no error.
     virtual awaitable<void> unpark(const Delivery& delivery) = 0;
 
     /// Makes a dead letter of it and decides the inbox row (`dead`), in one transaction, and ends its parking. With
     /// `hold` its lane stays parked, for later deliveries too, until an operator replays or skips it.
+    /// A second call for the same dead letter changes nothing: the first one's answer may have been lost.
     /// @throws MessageAlreadyProcessedError when the inbox row was decided otherwise meanwhile: it took effect
     virtual awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why, bool hold) = 0;
 

@@ -68,6 +68,18 @@ private:
 class MessageAlreadyProcessedError : public Error {
 public:
     explicit MessageAlreadyProcessedError(const Uuid& message_id);
+    MessageAlreadyProcessedError(const Uuid& message_id, bool content_differs)
+        : MessageAlreadyProcessedError(message_id) {
+        content_differs_ = content_differs;
+    }
+
+    /// True when the inbox remembers another payload under this id: two messages share it, and one had no effect.
+    bool content_differs() const noexcept {
+        return content_differs_;
+    }
+
+private:
+    bool content_differs_ = false;
 };
 
 /// The outbox has a message of this id. Nothing of the transaction was written.

@@ -1,0 +1,245 @@
+#include "consumer/run.hpp"
+
+#include "core/fault_point.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace txm::detail {
+
+using std::chrono::steady_clock;
+
+namespace {
+
+/// Counts a lane out when its turn ends, however it ends.
+class TurnEnd {
+public:
+    explicit TurnEnd(std::size_t& handling) noexcept : handling_(handling) {}
+    TurnEnd(const TurnEnd&) = delete;
+    TurnEnd& operator=(const TurnEnd&) = delete;
+    ~TurnEnd() { --handling_; }
+
+private:
+    std::size_t& handling_;
+};
+
+}  // namespace
+
+bool ConsumerRun::has_job() const {
+    if (!done_.empty())
+        return true;
+    return !is_ending_ && lanes_.is_any_ready() && handling_ < limit_ && !outage_.is_on(steady_clock::now());
+}
+
+void ConsumerRun::take_job(Worker& worker) {
+    if (done_.empty()) {
+        worker.lane = lanes_.start();
+        ++handling_;
+    } else {
+        worker.done = std::move(done_.front());
+        done_.pop_front();
+    }
+}
+
+// Hands what can be done to idle workers, and to new ones as long as not every delivery in memory has its own.
+void ConsumerRun::pump() {
+    lanes_.make_room();
+    while (has_job()) {
+        if (!idle_.empty()) {
+            Worker& worker = *idle_.back();
+            idle_.pop_back();
+            take_job(worker);
+            worker.signal.notify();
+        } else if (workers_.size() < window_ + limit_) {
+            Worker& worker = workers_.emplace_back(strand_);
+            take_job(worker);
+            spawn(worker, work(worker));
+        } else {
+            return;
+        }
+    }
+    if (is_worth_receiving())
+        receiver_.signal.notify();
+}
+
+awaitable<void> ConsumerRun::work(Worker& me) {
+    for (;;) {
+        if (me.lane) {
+            co_await turn(me);
+            pump();
+        } else if (me.done) {
+            EntryPtr entry = std::exchange(me.done, nullptr);
+            co_await finish(me, std::move(entry));
+        } else if (has_job()) {
+            take_job(me);
+        } else if (is_ending_) {
+            co_return;
+        } else {
+            idle_.push_back(&me);
+            while (!me.lane && !me.done && !is_ending_)
+                co_await me.signal.wait();
+            std::erase(idle_, &me);
+        }
+    }
+}
+
+// One try of the head of a lane, and what follows for the lane. Its acknowledgement comes after the turn, beside the
+// lane's next delivery.
+awaitable<void> ConsumerRun::turn(Worker& me) {
+    const TurnEnd counted{handling_};
+    Lane& lane = *std::exchange(me.lane, nullptr);
+    const EntryPtr entry = lane.head();
+    if (entry->must_park) {
+        Timestamp next = now();
+        if (lane.blocked_since())
+            next += std::chrono::duration_cast<Timestamp::duration>(lane.retry_at() - steady_clock::now());
+        std::string why = entry->failure.empty() ? "an earlier message of its lane is parked" : entry->failure;
+        co_await park(me, lane, next, std::move(why));
+        co_return;
+    }
+    if (fault::broken("ack_before_commit") && entry->origin == Origin::broker && !entry->is_acknowledged) {
+        co_await subscription_.acknowledge(entry->delivery);
+        entry->is_acknowledged = true;
+    }
+    Judgement judgement = co_await try_once(*entry);
+    switch (judgement.verdict) {
+        case Verdict::processed:
+            ++counters_.processed;
+            if (outage_.end())
+                say("the store is available again");
+            me.done = lanes_.settle(lane);
+            break;
+        case Verdict::duplicate:
+            ++counters_.duplicates;
+            if (judgement.content_differs) {
+                ++counters_.content_mismatches;
+                say("message " + entry->delivery.message.message_id.to_string() +
+                    " came again with another payload, which had no effect: its sender uses one id twice");
+            }
+            me.done = lanes_.settle(lane);
+            break;
+        case Verdict::ignored:
+            ++counters_.ignored;
+            me.done = lanes_.settle(lane);
+            break;
+        case Verdict::dead: co_await dead_letter(me, lane, std::move(judgement.why)); break;
+        case Verdict::failed: co_await failed(me, lane, std::move(judgement.why)); break;
+        case Verdict::store_down:
+            if (outage_.blames(*entry))
+                co_await failed(me, lane, std::move(judgement.why));
+            else
+                store_is_down(lane, judgement.why);
+            break;
+        case Verdict::aborted: break;  // the run was cancelled: it stays as it is, and comes again
+        case Verdict::fatal: break;    // as above: try_once() has ended the run
+    }
+}
+
+awaitable<Judgement> ConsumerRun::try_once(Entry& entry) {
+    const StoredMessage& message = entry.delivery.message;
+    const Incoming incoming = incoming_of(entry.delivery);
+    bool has_handler = false;
+    std::exception_ptr problem;
+    try {
+        fault::point("consumer.before_handle");
+        has_handler = co_await parts_.handle(incoming, entry.delivery);
+        fault::point("consumer.after_commit");
+    } catch (...) {
+        problem = std::current_exception();
+    }
+    Judgement result(has_handler ? Verdict::processed : Verdict::ignored);
+    if (problem) {
+        result = judge(problem, message.message_id);
+        if (result.verdict == Verdict::fatal)
+            fail(problem);
+        if (result.verdict == Verdict::aborted && !is_cancelled_)
+            result.verdict = Verdict::failed;
+    } else if (!has_handler && parts_.is_strict) {
+        result.verdict = Verdict::dead;
+        result.why = "no handler for type \"" + message.type + "\" of topic \"" + message.topic + "\"";
+    }
+    co_return result;
+}
+
+awaitable<void> ConsumerRun::failed(Worker& me, Lane& lane, std::string why) {
+    const EntryPtr entry = lane.head();
+    ++counters_.failed;
+    ++entry->tries;
+    if (entry->tries >= options_.max_attempts) {
+        co_await dead_letter(me, lane, std::move(why));
+        co_return;
+    }
+    const auto delay = backoff_.after(entry->tries);
+    const Time at = steady_clock::now();
+    if (entry->tries == 1)
+        say("message " + entry->delivery.message.message_id.to_string() + " failed, trying it again: " + why);
+    entry->failure = std::move(why);
+    if (entry->origin == Origin::store || at + delay - lane.blocked_since().value_or(at) > options_.park_after) {
+        co_await park(me, lane, now() + delay, entry->failure);
+        co_return;
+    }
+    lanes_.wait(lane, at, at + delay);
+    clock_.signal.notify();
+}
+
+void ConsumerRun::store_is_down(Lane& lane, const std::string& why) {
+    lanes_.again(lane);
+    const Time at = steady_clock::now();
+    if (outage_.is_on(at))
+        return;
+    if (outage_.begin(at + backoff_.after(outage_.failures() + 1)))
+        say("the store is not available, all lanes wait: " + why);
+    clock_.signal.notify();
+}
+
+// Done: acknowledged, or parked no longer. Never given up while the run goes on, since it would pin the broker's position.
+awaitable<void> ConsumerRun::finish(Worker& me, EntryPtr entry) {
+    int failures = 0;
+    for (bool again = true; again;) {
+        std::exception_ptr problem;
+        try {
+            if (!entry->is_acknowledged && entry->origin == Origin::broker)
+                co_await subscription_.acknowledge(entry->delivery);
+            else if (!entry->is_acknowledged)
+                co_await store_.unpark(entry->delivery);
+            entry->is_acknowledged = true;
+            fault::point("consumer.after_acknowledge");
+        } catch (const FenceLostError&) {
+            // Its lane went to another member of the group, which gets it again; the inbox knows it.
+        } catch (...) {
+            problem = std::current_exception();
+        }
+        if (!problem)
+            break;
+        again = co_await later(me, problem, failures, "a handled delivery cannot be acknowledged");
+        if (!again)
+            co_return;
+    }
+    forget(*entry);
+}
+
+void ConsumerRun::forget(const Entry& entry) {
+    if (entry.origin == Origin::broker) {
+        --from_broker_;
+        if (is_worth_receiving())
+            receiver_.signal.notify();
+    } else {
+        from_store_.erase(entry.delivery.message.message_id);
+        if (from_store_.empty())
+            retrier_.signal.notify();
+    }
+    counters_.in_flight = from_broker_ + from_store_.size();
+    if (is_drained())
+        changed_.notify();
+}
+
+Incoming ConsumerRun::incoming_of(const Delivery& delivery) const {
+    const StoredMessage& message = delivery.message;
+    std::optional<Timestamp> stored_at;
+    if (message.stored_at != Timestamp{})
+        stored_at = message.stored_at;
+    return Incoming(message.message_id, options_.name, stored_at, payload_hash(message.payload), delivery.replay);
+}
+
+}  // namespace txm::detail
