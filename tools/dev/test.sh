@@ -10,7 +10,7 @@ ThreadSanitizer (tsan). The last line says how many cases passed and failed, ove
   --only      these kinds only: unit, contract, integration, fault, headers, install, examples
   --filter    only tests whose name matches
   --preset    these presets only: test, clang, asan, tsan
-  --soak      let the fault harness run on for MINUTES (until stopped when none are given)
+  --soak      run the fault tests again and again, for MINUTES or until one fails
 END
     exit 0
 fi
@@ -24,14 +24,14 @@ while [ $# -gt 0 ]; do
         shift 2
         ;;
     --soak)
-        soak=forever
+        soak=1000000
         shift
         case ${1:-} in [0-9]*) soak=$1 && shift ;; esac
         ;;
     *) die "test: unknown argument '$1'; see ./dev test --help" ;;
     esac
 done
-[ -z "$soak" ] || { only=fault presets=test && export TXM_SOAK=$soak; }
+[ -z "$soak" ] || { only=fault presets=test; }
 
 passed=0 failed=0 summary=()
 
@@ -64,6 +64,7 @@ test_packages_of() { # PRESET
         case $kind in
         headers) echo "${clang_packages[@]}" ;;
         install) echo dpkg-dev file ;;
+        examples) echo python3 ;;
         esac
     done
 }
@@ -145,6 +146,7 @@ for preset in ${presets//,/ }; do
     [ -z "$only" ] && [ "$preset" = test ] || for kind in $(kinds_of "$preset"); do targets+=("tests-$kind"); done
     if configure "$preset" && compile "$preset" "${targets[@]}"; then
         run_tests "$preset"
+        while [ -n "$soak" ] && [ $failed -eq 0 ] && [ $SECONDS -lt $((soak * 60)) ]; do run_tests "$preset"; done
     else
         give_up "failed: $preset does not build"
     fi
