@@ -95,6 +95,7 @@ create table if not exists txm_dead_letter (
     sql += R"(,
     attempts integer not null default 0,
     held integer not null default 0, -- 1: its lane waits until an operator replays or skips it
+    skipped integer not null default 0, -- 1: an operator gave it up
     topic text,
     type text,
     aggregate_id text,
@@ -175,6 +176,7 @@ std::string inbox_schema(const std::string& table) {
     primary key (consumer, message_id)
 ) strict, without rowid;
 )";
+    sql += "create index if not exists \"" + table + "_stored\" on " + detail::quoted(table) + " (consumer, stored_at);\n";
     return sql + detail::shared_schema();
 }
 
