@@ -1,0 +1,25 @@
+#include "cli/commands.hpp"
+
+#include "cli/output.hpp"
+#include "cli/registry.hpp"
+
+#include "txm/sync_wait.hpp"
+
+namespace txm::cli {
+
+int run_migrate(const Configuration& configuration) {
+    if (const auto language = configuration.find("print")) {
+        write_result(store_schema(configuration, *language));
+        return 0;
+    }
+    const auto store = open_store(configuration, Missing::create);
+    sync_wait(store->migrate());
+    write_result(redacted(configuration.text("store")) + " is ready\n");
+    if (!configuration.find("broker"))
+        return 0;
+    open_broker(configuration)->migrate(configuration.list("topic"), configuration.list("consumer"));
+    write_result(redacted(configuration.text("broker")) + " is ready\n");
+    return 0;
+}
+
+}  // namespace txm::cli

@@ -1,0 +1,142 @@
+#include "cli/commands.hpp"
+
+#include "cli/line_reader.hpp"
+#include "cli/log.hpp"
+#include "cli/output.hpp"
+#include "cli/progress.hpp"
+#include "cli/registry.hpp"
+#include "cli/signals.hpp"
+
+#include "core/message_json.hpp"
+#include "txm/error.hpp"
+#include "txm/outbox_writer.hpp"
+#include "txm/sync_wait.hpp"
+
+#include <unordered_map>
+
+namespace txm::cli {
+
+namespace {
+
+/// Lines of one transaction, and what was committed before.
+class Publishing {
+public:
+    Publishing(Store& store, std::size_t batch_size) : store_(store), batch_size_(batch_size) {}
+
+    void add(std::string_view text) {
+        ++line_;
+        if (text.find_first_not_of(" \t\r") == std::string_view::npos)
+            return;
+        try {
+            StoredMessage message = detail::message_from_json(text);
+            validate(message);
+            const auto [other, is_new] = lines_.emplace(message.message_id, line_);
+            if (!is_new)
+                throw Error(Errc::invalid_message, "the message_id " + message.message_id.to_string() +
+                                                       " is used by line " + std::to_string(other->second) + " too");
+            batch_.push_back(std::move(message));
+        } catch (const Error& error) {
+            refuse(line_, error.what());
+        }
+        if (batch_.size() >= batch_size_)
+            commit();
+    }
+
+    void commit() {
+        if (batch_.empty())
+            return;
+        const std::size_t size = batch_.size();
+        try {
+            sync_wait(store_.publish(std::move(batch_)));
+        } catch (const Error& error) {
+            const auto line = lines_.find(error.message_id());
+            if (error.code() == Errc::commit_outcome_unknown)
+                throw Error(error.code(), std::string(error.what()) + "; lines 1 to " + std::to_string(committed_line_) +
+                                              " are committed, those up to " + std::to_string(line_) + " perhaps");
+            if (line == lines_.end())
+                throw Error(error.code(), std::string(error.what()) + "; " + committed_lines());
+            refuse(line->second, error.what());
+        }
+        published_ += size;
+        committed_line_ = line_;
+        batch_.clear();
+        lines_.clear();
+    }
+
+    /// What cannot be read counts as a fault of the line after the last one.
+    [[noreturn]] void refuse_next_line(const std::string& why) const {
+        refuse(line_ + 1, why);
+    }
+
+    std::string committed_lines() const {
+        if (committed_line_ == 0)
+            return "nothing is committed";
+        return "lines 1 to " + std::to_string(committed_line_) + " are committed (" + counted(published_, "message") +
+               "), nothing after them";
+    }
+    bool has_waiting() const noexcept {
+        return !batch_.empty();
+    }
+    std::size_t published() const noexcept {
+        return published_;
+    }
+
+private:
+    [[noreturn]] void refuse(std::size_t line, const std::string& why) const {
+        throw Error(Errc::invalid_message, "line " + std::to_string(line) + ": " + why + "; " + committed_lines());
+    }
+
+    Store& store_;
+    std::size_t batch_size_;
+    std::vector<StoredMessage> batch_;
+    std::unordered_map<Uuid, std::size_t> lines_;  // of the batch
+    std::size_t line_ = 0, committed_line_ = 0, published_ = 0;
+};
+
+void draw(Progress& progress, const Publishing& publishing, const LineReader& reader) {
+    if (!progress.is_due())
+        return;
+    std::string text = "published " + counted(publishing.published(), "message");
+    if (reader.size() > 0)
+        text += ", " + std::to_string(reader.bytes_read() * 100 / reader.size()) + "% of the file";
+    progress.draw(text);
+}
+
+}  // namespace
+
+int run_publish(const Configuration& configuration, const std::vector<std::string>& files) {
+    const auto store = open_store(configuration);
+    LineReader reader{files.empty() ? "-" : files.front()};
+    const StopOnSignal stop{[&reader] { reader.interrupt(); }};
+    Publishing publishing{*store, static_cast<std::size_t>(configuration.number("batch"))};
+    Progress progress;
+
+    for (std::string_view line;;) {
+        LineReader::Result result{};
+        try {
+            result = reader.next(line, publishing.has_waiting());
+        } catch (const Error& error) {
+            publishing.refuse_next_line(error.what());
+        }
+        if (result == LineReader::Result::line)
+            publishing.add(line);
+        else
+            publishing.commit();
+        draw(progress, publishing, reader);
+        if (result == LineReader::Result::end)
+            break;
+        if (result == LineReader::Result::interrupted) {
+            progress.clear();
+            report_failure("stopped by a signal before the end of the input: " + publishing.committed_lines());
+            return 1;
+        }
+    }
+    progress.clear();
+    if (configuration.json())
+        write_result("{\"published\":" + std::to_string(publishing.published()) + "}\n");
+    else
+        write_result("published " + counted(publishing.published(), "message") + "\n");
+    return 0;
+}
+
+}  // namespace txm::cli

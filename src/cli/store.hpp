@@ -1,0 +1,49 @@
+#pragma once
+
+#include "txm/admin.hpp"
+#include "txm/consumer_store.hpp"
+#include "txm/feed.hpp"
+#include "txm/unit_of_work.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace txm::cli {
+
+/// A database as the commands see it. A new kind of store derives from it and adds one line to the registry.
+/// *Lifetime*: must outlive what it gives. *Thread safety*: any number of coroutines.
+class Store {
+public:
+    /// Stages what `txm consume --sql` does for a message, in a unit of work of this store.
+    using Effect = std::function<void(UnitOfWork& uow, const StoredMessage& message)>;
+
+    virtual ~Store() = default;
+
+    /// Creates or upgrades what is missing.
+    virtual awaitable<void> migrate() = 0;
+
+    /// Publishes all of them in one transaction.
+    virtual awaitable<void> publish(std::vector<StoredMessage> batch) = 0;
+
+    /// @param how a way of `relay --feed`, empty for the store's best  @param origin where it stands
+    /// @throws UsageError for a way that it does not have
+    virtual std::unique_ptr<OutboxFeed> feed(const std::string& how, const std::string& origin,
+                                             std::optional<std::chrono::seconds> retention) = 0;
+
+    virtual std::unique_ptr<ConsumerStore> consumer_store(const std::string& consumer) = 0;
+
+    virtual std::unique_ptr<UnitOfWork> unit_of_work(const Incoming& incoming) = 0;
+
+    /// @throws Error(invalid_configuration) for statements that it cannot run
+    virtual Effect effect_of_sql(const std::string& statements, const std::string& consumer) = 0;
+
+    virtual std::unique_ptr<Admin> admin() = 0;
+};
+
+}  // namespace txm::cli
