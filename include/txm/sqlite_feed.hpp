@@ -44,7 +44,7 @@ public:
 
 private:
     class Impl;
-    std::unique_ptr<Impl> impl_;
+    std::shared_ptr<Impl> impl_;  // jobs of the store hold on to it
 };
 
 /// What a consumer keeps beside its inbox in an SQLite file, see txm::ConsumerStore.
@@ -66,7 +66,7 @@ public:
 
 private:
     class Impl;
-    std::unique_ptr<Impl> impl_;
+    std::shared_ptr<Impl> impl_;
 };
 
 /// What an operator does with an SQLite store, see txm::Admin. @throws Error(schema_missing) when `txm migrate` has not run

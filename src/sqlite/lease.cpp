@@ -5,6 +5,8 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -231,8 +233,8 @@ private:
     const std::string boot_id_ = boot_id();
     LockByte byte_;
     std::int64_t row_id_ = 0;
-    bool is_held_ = false;
-    std::int64_t renewed_ = 0;
+    std::atomic<bool> is_held_{false};      // check() asks on the writer's thread
+    std::atomic<std::int64_t> renewed_{0};  // may_send() is asked from anywhere
     Fence fence_;
 };
 

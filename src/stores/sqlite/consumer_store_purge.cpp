@@ -1,0 +1,58 @@
+#include "stores/sqlite/consumer_store_purge.hpp"
+
+#include "stores/sqlite/schema.hpp"
+
+#include <vector>
+
+namespace txm::sqlite::detail {
+
+InboxPurge::InboxPurge(std::string_view inbox_table, std::string_view consumer)
+    : inbox_(inbox_table),
+      consumer_(consumer),
+      source_(inbox_source(inbox_table)),
+      purged_to_key_(purged_to_key(inbox_table, consumer)) {
+    const auto rows = [&](const std::string& time, const std::string& condition) {
+        return "select i.message_id, " + time + " from \"" + inbox_ + "\" i where i.consumer = ?1 and " + condition +
+               " and (i.state <> 1 or not exists (select 1 from txm_dead_letter d where d.source = ?3 and d.consumer = "
+               "?1 and "
+               "d.message_id = i.message_id) and not exists (select 1 from txm_parked p where p.inbox = ?4 and "
+               "p.consumer = ?1 "
+               "and p.message_id = i.message_id)) order by i.stored_at limit ?5";
+    };
+    stored_before_ = rows("i.stored_at", "i.stored_at < ?2");
+    decided_before_ = rows("i.created_at", "i.stored_at is null and i.created_at < ?2");
+    delete_ = "delete from \"" + inbox_ + "\" where consumer = ?1 and message_id = ?2";
+}
+
+std::size_t InboxPurge::run(Connection& connection, Timestamp cutoff, std::size_t limit) const {
+    const std::string time = to_iso8601(cutoff);
+    std::vector<std::string> old;
+    std::string purged_to;
+    for (const std::string* sql : {&stored_before_, &decided_before_}) {
+        Query rows = connection.prepare(*sql);
+        rows.bind(1, consumer_).bind(2, time).bind(3, source_).bind(4, inbox_);
+        rows.bind(5, static_cast<std::int64_t>(limit - old.size()));
+        while (rows.step()) {
+            old.emplace_back(rows.text(0));
+            if (purged_to < rows.text(1))
+                purged_to = rows.text(1);
+        }
+    }
+    if (old.empty())
+        return 0;
+    Query query = connection.prepare(delete_);
+    for (const std::string& message_id : old) {
+        query.bind(1, consumer_).bind(2, message_id).run();
+        query.reset();
+    }
+    connection
+        .prepare(
+            "insert into txm_meta (key, value) values (?1, ?2) on conflict (key) do update set value = max(value, "
+            "excluded.value)")
+        .bind(1, purged_to_key_)
+        .bind(2, purged_to)
+        .run();
+    return old.size();
+}
+
+}  // namespace txm::sqlite::detail
