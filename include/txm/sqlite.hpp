@@ -35,6 +35,8 @@ public:
 namespace detail {
 struct DatabaseImpl;
 struct SessionImpl;
+struct InboxSql;
+struct OutboxSql;
 }  // namespace detail
 
 /// An SQLite file in WAL mode, with its own writer and reader threads: needs no executor, serves any.
@@ -120,7 +122,8 @@ public:
     awaitable<std::optional<ProcessedMessage>> get(Incoming incoming) override;
 
 private:
-    std::string table_, consumer_;
+    std::shared_ptr<const detail::InboxSql> sql_;
+    std::string consumer_;
     std::weak_ptr<detail::SessionImpl> session_;
 };
 
@@ -138,7 +141,7 @@ protected:
     void stage(std::vector<Staged> batch) override;
 
 private:
-    std::string table_;
+    std::shared_ptr<const detail::OutboxSql> sql_;
     std::weak_ptr<detail::SessionImpl> session_;
 };
 
