@@ -69,7 +69,8 @@ private:
     std::shared_ptr<Impl> impl_;
 };
 
-/// What an operator does with an SQLite store, see txm::Admin. @throws Error(schema_missing) when `txm migrate` has not run
+/// What an operator does with an SQLite store, see txm::Admin. Its functions throw Error(schema_missing) when
+/// `txm migrate` has not run. *Lifetime*: `db` must outlive it.
 std::unique_ptr<txm::Admin> open_admin(Database& db, std::string outbox_table = "outbox", std::string inbox_table = "inbox");
 
 /// SQL statements with named parameters, run in the inbox's own transaction (`txm consume --sql`).
