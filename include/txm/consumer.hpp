@@ -40,11 +40,11 @@ public:
     DeadLetterPolicy policy = DeadLetterPolicy::hold;
     std::chrono::milliseconds backoff{100};  ///< after the first failure; doubles each time, with jitter
     std::chrono::milliseconds max_backoff{60'000};
-    std::chrono::milliseconds park_after{30'000};    ///< a lane blocked that long is parked in the consumer's store
-    std::chrono::milliseconds parked_poll{1'000};    ///< how often parked lanes are looked at
-    std::chrono::milliseconds extend_every{3'000};   ///< how often a delivery that is in memory is extended
+    std::chrono::milliseconds park_after{30'000};       ///< a lane blocked that long is parked in the consumer's store
+    std::chrono::milliseconds parked_poll{1'000};       ///< how often parked lanes are looked at
+    std::chrono::milliseconds extend_every{3'000};      ///< how often a delivery that is in memory is extended
     std::chrono::seconds inbox_retention{14 * 86'400};  ///< 0: for ever
-    std::chrono::milliseconds drain_deadline{10'000};  ///< stop() waits that long for handlers that run
+    std::chrono::milliseconds drain_deadline{10'000};   ///< stop() waits that long for handlers that run
     bool drain = false;  ///< run() returns once all that was there at its start is settled, or parked and not due
 };
 
@@ -57,7 +57,7 @@ struct ConsumerStatistics {
     std::uint64_t parked = 0;   ///< deliveries put into the consumer's store, to be handled later
     std::uint64_t dead = 0;
     std::uint64_t content_mismatches = 0;  ///< a known id that came with another payload
-    std::size_t in_flight = 0;  ///< deliveries in memory
+    std::size_t in_flight = 0;             ///< deliveries in memory
 };
 
 /// The part of a consumer that does not depend on the user's types: lanes, retries, parking, dead letters,
@@ -159,9 +159,10 @@ public:
         constexpr bool can_decode = detail::HasDeserialize<M>, can_call = std::invocable<H&, Uow&, const M&>;
         static_assert(can_decode, "txm: to be consumed, the message needs `static M deserialize(std::string_view)`");
         static_assert(can_call, "txm: the handler must take (UnitOfWork&, const Message&)");
-        handlers_.add(topics.at(typeid(M)), [handler = std::move(handler)](UnitOfWork& uow, const Delivery& delivery) mutable {
-            return apply<M>(handler, static_cast<Uow&>(uow), delivery);
-        });
+        handlers_.add(topics.at(typeid(M)),
+                      [handler = std::move(handler)](UnitOfWork& uow, const Delivery& delivery) mutable {
+                          return apply<M>(handler, static_cast<Uow&>(uow), delivery);
+                      });
         return *this;
     }
 
@@ -171,18 +172,10 @@ public:
         return *this;
     }
 
-    awaitable<void> run() {
-        return runner_.run();
-    }
-    void stop() noexcept {
-        runner_.stop();
-    }
-    ConsumerStatistics statistics() const {
-        return runner_.statistics();
-    }
-    void on_event(std::function<void(const std::string&)> listener) {
-        runner_.on_event(std::move(listener));
-    }
+    awaitable<void> run() { return runner_.run(); }
+    void stop() noexcept { runner_.stop(); }
+    ConsumerStatistics statistics() const { return runner_.statistics(); }
+    void on_event(std::function<void(const std::string&)> listener) { runner_.on_event(std::move(listener)); }
 
 private:
     template <class M>

@@ -30,7 +30,8 @@ struct Entry {
     bool is_suspect = false;           ///< its last try met an unavailable store …
     std::uint64_t successes_then = 0;  ///< … when that many other tries had succeeded
     bool is_acknowledged = false;
-    std::string failure{};  ///< of its last try
+    bool is_nameless = false;  ///< it came without a message id, and nothing to derive one from
+    std::string failure{};     ///< of its last try
     std::chrono::steady_clock::time_point extended_at{};
 };
 
@@ -108,6 +109,9 @@ public:
     std::optional<Time> next_retry() const;
 
     bool is_any_ready() const noexcept { return !ready_.empty(); }
+
+    /// Lanes there are.
+    std::size_t size() const noexcept { return lanes_.size(); }
 
     /// Every delivery of the broker that is in a lane, the one that is handled included.
     std::vector<EntryPtr> broker_entries() const;

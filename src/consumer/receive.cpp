@@ -3,8 +3,31 @@
 #include "core/fault_point.hpp"
 
 #include <chrono>
+#include <string>
 
 namespace txm::detail {
+
+namespace {
+
+// What a foreign producer sent without an id is known by its place. Without a place no two deliveries of it could be told
+// to be one. True then: the new id is good for a dead letter alone.
+bool give_id(Delivery& delivery) {
+    StoredMessage& message = delivery.message;
+    if (!message.message_id.is_nil())
+        return false;
+    const bool has_place = delivery.position > 0;
+    if (has_place) {
+        // A namespace of txm's own, so that the ids cannot meet those that somebody else derives.
+        static const Uuid places = Uuid::parse("6f1d4c1e-8d0b-5c55-9a3e-2f7c1f0a94d3");
+        message.message_id = derived_uuid(
+            places, message.topic + '/' + std::to_string(delivery.partition) + '/' + std::to_string(delivery.position));
+    } else {
+        message.message_id = new_uuid();
+    }
+    return !has_place;
+}
+
+}  // namespace
 
 awaitable<void> ConsumerRun::receive() {
     if (options_.drain)
@@ -92,6 +115,7 @@ awaitable<void> ConsumerRun::arrive(std::vector<Delivery> batch) {
     const Time now = std::chrono::steady_clock::now();
     std::vector<Delivery> behind;
     for (std::size_t i = 0; i < batch.size(); ++i) {
+        const bool is_nameless = give_id(batch[i]);
         std::string key = Lanes::key_of(batch[i].message);
         const bool must_park = is_parked[i] || parked_meanwhile_.contains(key);
         // What this lane has in memory goes first.
@@ -101,6 +125,7 @@ awaitable<void> ConsumerRun::arrive(std::vector<Delivery> batch) {
         }
         auto entry = std::make_shared<Entry>(std::move(batch[i]), Origin::broker, 0);
         entry->must_park = must_park;
+        entry->is_nameless = is_nameless;
         entry->extended_at = now;
         lanes_.add(std::move(key), std::move(entry));
     }

@@ -70,6 +70,7 @@ awaitable<void> ConsumerRun::supervise() {
 
 void ConsumerRun::stop(int times) {
     stops_ = times;
+    begin_ending();  // here, so that nothing begins that was not begun when stop() was called
     changed_.notify();
 }
 
@@ -95,6 +96,8 @@ bool ConsumerRun::is_drained() const {
 }
 
 void ConsumerRun::begin_ending() {
+    if (is_ending_)
+        return;
     is_ending_ = true;
     subscription_.interrupt();
     for (Child* child : {&receiver_, &clock_, &retrier_, &purger_, &extender_})

@@ -87,7 +87,7 @@ private:
     awaitable<void> work(Worker& me);
     awaitable<void> turn(Worker& me);
     awaitable<Judgement> try_once(Entry& entry);
-    awaitable<void> failed(Worker& me, Lane& lane, std::string why);
+    awaitable<void> failed(Worker& me, Lane& lane, std::string why, bool must_park);
     void store_is_down(Lane& lane, const std::string& why);
     awaitable<void> finish(Worker& me, EntryPtr entry);
     void forget(const Entry& entry);

@@ -124,13 +124,18 @@ awaitable<void> ConsumerRun::turn(Worker& me) {
             me.done = lanes_.settle(lane);
             break;
         case Verdict::dead: co_await dead_letter(me, lane, std::move(judgement.why)); break;
-        case Verdict::failed: co_await failed(me, lane, std::move(judgement.why)); break;
-        case Verdict::store_down:
+        case Verdict::failed: co_await failed(me, lane, std::move(judgement.why), false); break;
+        case Verdict::store_down: {
+            const bool is_again = entry->is_suspect;
             if (outage_.blames(*entry))
-                co_await failed(me, lane, std::move(judgement.why));
+                co_await failed(me, lane, std::move(judgement.why), false);
+            else if (is_again && lanes_.size() == 1)
+                // No other lane can tell whether it is the store or the message: parking it does, since that is written.
+                co_await failed(me, lane, std::move(judgement.why), true);
             else
                 store_is_down(lane, judgement.why);
             break;
+        }
         case Verdict::aborted: break;  // the run was cancelled: it stays as it is, and comes again
         case Verdict::fatal: break;    // as above: try_once() has ended the run
     }
@@ -138,6 +143,8 @@ awaitable<void> ConsumerRun::turn(Worker& me) {
 
 awaitable<Judgement> ConsumerRun::try_once(Entry& entry) {
     const StoredMessage& message = entry.delivery.message;
+    if (entry.is_nameless)
+        co_return Judgement(Verdict::dead, "it has no message id, and its broker gives it no position");
     const Incoming incoming = incoming_of(entry.delivery);
     bool has_handler = false;
     std::exception_ptr problem;
@@ -162,7 +169,7 @@ awaitable<Judgement> ConsumerRun::try_once(Entry& entry) {
     co_return result;
 }
 
-awaitable<void> ConsumerRun::failed(Worker& me, Lane& lane, std::string why) {
+awaitable<void> ConsumerRun::failed(Worker& me, Lane& lane, std::string why, bool must_park) {
     const EntryPtr entry = lane.head();
     ++counters_.failed;
     ++entry->tries;
@@ -175,7 +182,8 @@ awaitable<void> ConsumerRun::failed(Worker& me, Lane& lane, std::string why) {
     if (entry->tries == 1)
         say("message " + entry->delivery.message.message_id.to_string() + " failed, trying it again: " + why);
     entry->failure = std::move(why);
-    if (entry->origin == Origin::store || at + delay - lane.blocked_since().value_or(at) > options_.park_after) {
+    const bool is_long = at + delay - lane.blocked_since().value_or(at) > options_.park_after;
+    if (must_park || is_long || entry->origin == Origin::store) {
         co_await park(me, lane, now() + delay, entry->failure);
         co_return;
     }

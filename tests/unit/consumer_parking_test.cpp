@@ -1,0 +1,178 @@
+#include "support/consumer_bench.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace txm::test {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::ElementsAre;
+
+class ConsumerParkingTest : public testing::Test, public ConsumerBench {
+protected:
+    void fail_until(Sequence n, const bool& is_mended) {
+        before = [n, &is_mended](const Delivery& delivery) {
+            if (number(delivery) == n && !is_mended)
+                throw std::runtime_error("not yet");
+        };
+    }
+
+    void run_parked() {
+        topic.reopen();
+        store.make_all_due();
+        run();
+    }
+};
+
+TEST_F(ConsumerParkingTest, lane_that_is_blocked_for_long_is_parked_and_goes_on_in_order_later) {
+    bool is_mended = false;
+    fail_until(1, is_mended);
+    options.park_after = milliseconds(0);
+    options.max_backoff = options.backoff = std::chrono::hours(1);
+    for (Sequence n = 1; n <= 100; ++n)
+        push(n % 2 ? "a" : "b", n);
+    const ConsumerStatistics statistics = run();
+    EXPECT_EQ(statistics.processed, 50u);
+    EXPECT_EQ(store.parked_count(), 50u);
+    EXPECT_TRUE(topic.is_empty());
+    EXPECT_EQ(store.parked.begin()->second.at(1).delivery.attempt, 1);
+    EXPECT_EQ(store.parked.begin()->second.at(1).reason, "not yet");
+
+    is_mended = true;
+    run_parked();
+    EXPECT_EQ(store.parked_count(), 0u);
+    EXPECT_EQ(effects_of("a").size(), 50u);
+    const auto order = effects_of("a");
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST_F(ConsumerParkingTest, attempts_are_durable) {
+    const bool never = false;
+    fail_until(1, never);
+    options.max_attempts = 4;
+    options.park_after = milliseconds(0);
+    options.max_backoff = options.backoff = std::chrono::hours(1);
+    push("a", 1);
+    push("a", 2);
+    run();
+    for (int i = 0; i < 3; ++i)
+        run_parked();
+    EXPECT_EQ(tries[1], 4);
+    EXPECT_EQ(store.dead.size(), 1u);
+    EXPECT_EQ(store.parked_count(), 1u) << "what is behind the dead letter waits for an operator";
+    EXPECT_EQ(effects.size(), 0u);
+}
+
+TEST_F(ConsumerParkingTest, many_blocked_lanes_are_parked_at_once_and_others_flow) {
+    options.max_in_flight = 4;
+    options.max_backoff = options.backoff = std::chrono::hours(1);
+    options.park_after = std::chrono::hours(24);
+    before = [](const Delivery& delivery) {
+        if (delivery.message.aggregate_id.str() != "healthy")
+            throw std::runtime_error("blocked");
+    };
+    for (Sequence n = 1; n <= 200; ++n)
+        push(n % 4 ? "blocked-" + std::to_string(n) : "healthy", n);
+    options.drain = false;
+    after = [&](const Delivery&) {
+        if (effects.size() == 50)
+            runner->stop();
+    };
+    EXPECT_EQ(run().processed, 50u);
+    EXPECT_LE(topic.most_in_memory, 8u);
+}
+
+TEST_F(ConsumerParkingTest, lane_parked_while_the_store_is_asked_keeps_its_order) {
+    // The answer of is_parked() is made before the lane is parked and arrives after it.
+    bool is_mended = false;
+    fail_until(1, is_mended);
+    options.park_after = milliseconds(0);
+    options.max_backoff = options.backoff = std::chrono::hours(1);
+    push("a", 1);
+    bool was_asked = false;
+    store.hook = [&](const std::string& step) {
+        if (step == "park" && !std::exchange(was_asked, true)) {
+            push("a", 2);
+            push("a", 3);
+        }
+    };
+    run();
+    EXPECT_EQ(effects.size(), 0u);
+    EXPECT_EQ(store.parked_count(), 3u);
+    is_mended = true;
+    run_parked();
+    EXPECT_THAT(effects_of("a"), ElementsAre(1, 2, 3));
+}
+
+TEST_F(ConsumerParkingTest, parked_lanes_are_left_to_the_holder_of_the_lease) {
+    Delivery parked;
+    parked.message = message("a", 1);
+    store.parked[{"orders", "a"}][1] = {parked, Timestamp{}, "busy"};
+    store.leased_elsewhere = {"parked"};
+    options.drain = false;
+    int looks = 0;
+    store.hook = [&](const std::string& step) {
+        if (step == "lease" && ++looks == 6)
+            runner->stop();
+    };
+    run();
+    EXPECT_EQ(effects.size(), 0u);
+    store.leased_elsewhere.clear();
+    store.hook = {};
+    options.drain = true;
+    run_parked();
+    EXPECT_EQ(effects.size(), 1u);
+}
+
+TEST_F(ConsumerParkingTest, replayed_dead_letter_takes_effect) {
+    options.max_attempts = 1;
+    bool is_mended = false;
+    fail_until(1, is_mended);
+    push("a", 1);
+    push("a", 2);
+    run();
+    ASSERT_EQ(store.dead.size(), 1u);
+    // What an operator's replay does.
+    Delivery again;
+    again.message = message("a", 1);
+    again.attempt = 0;
+    again.replay = true;
+    store.parked[{"orders", "a"}][1] = {again, Timestamp{}, "replayed"};
+    store.held.clear();
+    is_mended = true;
+    run_parked();
+    EXPECT_THAT(effects_of("a"), ElementsAre(1, 2));
+    EXPECT_EQ(store.inbox.at(message("", 1).message_id).state, InboxState::processed);
+    EXPECT_EQ(store.parked_count(), 0u);
+}
+
+TEST_F(ConsumerParkingTest, store_that_fails_while_parking_or_deciding_loses_nothing) {
+    options.max_attempts = 2;
+    options.park_after = milliseconds(0);
+    std::map<std::string, int> calls;
+    store.hook = [&](const std::string& step) {
+        if (step != "park done" && step != "dead_letter done" && ++calls[step] <= 2)
+            throw Error(Errc::store_unavailable, "database is locked");
+        if (step == "park done" && calls[step]++ == 0)
+            throw CommitOutcomeUnknown("the answer was lost");
+        if (step == "dead_letter done" && calls[step]++ == 0)
+            throw CommitOutcomeUnknown("the answer was lost");
+    };
+    before = [](const Delivery& delivery) {
+        if (number(delivery) == 1)
+            throw std::runtime_error("poison");
+    };
+    for (Sequence n = 1; n <= 6; ++n)
+        push(n % 2 ? "a" : "b", n);
+    run();
+    for (int i = 0; i < 5; ++i)
+        run_parked();
+    EXPECT_EQ(store.dead.size(), 1u);
+    EXPECT_EQ(store.parked_count(), 2u);
+    EXPECT_THAT(effects_of("b"), ElementsAre(2, 4, 6));
+    EXPECT_TRUE(topic.is_empty());
+}
+
+}  // namespace
+}  // namespace txm::test
