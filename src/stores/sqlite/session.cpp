@@ -2,9 +2,6 @@
 #include "txm/error.hpp"
 #include "txm/sqlite.hpp"
 
-#include <boost/asio/error.hpp>
-#include <boost/asio/this_coro.hpp>
-
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
@@ -158,11 +155,7 @@ awaitable<void> Session::commit() {
                         "an earlier commit failed, and nothing was staged since: rollback(), or stage the work again");
         co_return;
     }
-    // The last moment at which nothing has happened yet.
-    const auto cancellation = co_await boost::asio::this_coro::cancellation_state;
-    if (cancellation.cancelled() != boost::asio::cancellation_type::none)
-        throw boost::system::system_error(boost::asio::error::operation_aborted);
-
+    // Entering this coroutine was the last point of cancellation: from here on the work belongs to the store.
     const bool writes_something = !impl->writes.empty() || impl->executed != Staged::nothing;
     const auto job = std::make_shared<detail::CommitJob>(std::exchange(impl->writes, {}));
     const std::shared_ptr<detail::Hold> held = std::exchange(impl->held, nullptr);
