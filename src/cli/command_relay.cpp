@@ -39,8 +39,7 @@ RelayOptions relay_options(const Configuration& configuration) {
 }
 
 std::string summary(const RelayStatistics& s) {
-    std::string text = s.is_active ? "" : "waiting for the lease; ";
-    text += "dispatched " + counted(s.dispatched, "message") + ", in flight " + std::to_string(s.in_flight);
+    std::string text = "dispatched " + counted(s.dispatched, "message") + ", in flight " + std::to_string(s.in_flight);
     if (s.refused > 0)
         text += ", refused " + std::to_string(s.refused);
     if (s.parked > 0)
@@ -63,7 +62,8 @@ public:
           outage_(context_.get_executor(), timeout(configuration), [this](const std::string& why) { give_up(why); }),
           watched_(*publisher_, outage_),
           relay_(*feed_, watched_, relay_options(configuration)),
-          reporter_([this] { return summary(relay_.statistics()); }) {
+          reporter_([this] { return summary(relay_.statistics()); },
+                    [this] { return relay_.statistics().is_active ? "" : "waiting for the lease; "; }) {
         relay_.on_event([this](const std::string& text) { reporter_.event(text); });
     }
 

@@ -14,11 +14,11 @@ namespace txm::cli {
 boost::asio::awaitable<void> Reporter::run() {
     const auto step = can_draw_progress() ? std::chrono::milliseconds{200} : std::chrono::milliseconds{30'000};
     boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor};
-    logged_ = summary_();
+    logged_ = state_() + summary_();
     for (;;) {
         timer.expires_after(step);
         co_await timer.async_wait(boost::asio::use_awaitable);
-        std::string text = summary_();
+        std::string text = state_() + summary_();
         if (can_draw_progress()) {
             if (progress_.is_due())
                 progress_.draw(text);

@@ -14,8 +14,9 @@ namespace txm::cli {
 /// *Thread safety*: one executor.
 class Reporter {
 public:
-    /// @param summary the figures, as one line
-    explicit Reporter(std::function<std::string()> summary) : summary_(std::move(summary)) {}
+    /// @param summary the figures, as one line  @param state what to say before them while it runs
+    explicit Reporter(std::function<std::string()> summary, std::function<std::string()> state = [] { return ""; })
+        : summary_(std::move(summary)), state_(std::move(state)) {}
 
     /// Reports until it is destroyed with its executor.
     boost::asio::awaitable<void> run();
@@ -26,7 +27,7 @@ public:
     void finish();
 
 private:
-    std::function<std::string()> summary_;
+    std::function<std::string()> summary_, state_;
     std::string logged_;
     Progress progress_;
 };
