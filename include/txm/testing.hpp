@@ -45,14 +45,10 @@ public:
     }
 
     /// The next commit() throws CommitOutcomeUnknown; `truth`, committed or rolled_back, is what resolve() finds then.
-    void lose_next_commit(CommitOutcome truth) noexcept {
-        lost_ = truth;
-    }
+    void lose_next_commit(CommitOutcome truth) noexcept { lost_ = truth; }
 
     /// Commits that wrote something.
-    std::size_t commits() const noexcept {
-        return commits_;
-    }
+    std::size_t commits() const noexcept { return commits_; }
 
 private:
     friend class FakeInboxRepository;
@@ -101,9 +97,7 @@ public:
     void put(const Incoming& incoming, InboxState state = InboxState::processed);
 
     /// Committed rows.
-    std::size_t size() const noexcept {
-        return rows_->size();
-    }
+    std::size_t size() const noexcept { return rows_->size(); }
 
 private:
     using Key = std::pair<std::string, Uuid>;

@@ -20,25 +20,36 @@ Statement inbox_insert(Dialect dialect, std::string_view table, const Incoming& 
     std::optional<std::int64_t> hash;
     if (incoming.payload_hash)
         hash = static_cast<std::int64_t>(*incoming.payload_hash);
-    return Statement{"insert into " + detail::quoted_identifier(table) +
-                         " (consumer, message_id, created_at, stored_at, payload_hash) values " +
-                         choose(dialect, "(?, ?, ?, ?, ?)",
-                                "($1, $2::uuid, $3::timestamptz, $4::timestamptz, $5::bigint)") +
-                         " on conflict do nothing",
-                     incoming.consumer, incoming.message_id, now(), incoming.stored_at, hash};
+    return Statement{
+        "insert into " + detail::quoted_identifier(table) +
+            " (consumer, message_id, created_at, stored_at, payload_hash) values " +
+            choose(dialect, "(?, ?, ?, ?, ?)", "($1, $2::uuid, $3::timestamptz, $4::timestamptz, $5::bigint)") +
+            " on conflict do nothing",
+        incoming.consumer,
+        incoming.message_id,
+        now(),
+        incoming.stored_at,
+        hash};
 }
 
 Statement outbox_insert(Dialect dialect, std::string_view table, const StoredMessage& message) {
     std::optional<std::string> type;
     if (!message.type.empty())
         type = message.type;
-    return Statement{"insert into " + detail::quoted_identifier(table) +
-                         " (message_id, topic, type, aggregate_id, correlation_id, payload, headers, created_at) values " +
-                         choose(dialect, "(?, ?, ?, ?, ?, ?, ?, ?)",
-                                "($1::uuid, $2, $3, $4, $5::uuid, $6, $7::jsonb, $8::timestamptz)") +
-                         " on conflict (message_id) do nothing",
-                     message.message_id, message.topic, type, message.aggregate_id, message.correlation_id,
-                     message.payload, detail::headers_to_json(message.headers), message.created_at};
+    return Statement{
+        "insert into " + detail::quoted_identifier(table) +
+            " (message_id, topic, type, aggregate_id, correlation_id, payload, headers, created_at) values " +
+            choose(dialect, "(?, ?, ?, ?, ?, ?, ?, ?)",
+                   "($1::uuid, $2, $3, $4, $5::uuid, $6, $7::jsonb, $8::timestamptz)") +
+            " on conflict (message_id) do nothing",
+        message.message_id,
+        message.topic,
+        type,
+        message.aggregate_id,
+        message.correlation_id,
+        message.payload,
+        detail::headers_to_json(message.headers),
+        message.created_at};
 }
 
 OutboxRepository::OutboxRepository(std::string_view table, Dialect dialect, Execute execute, TopicMap topics)

@@ -6,9 +6,7 @@ namespace {
 
 class Category final : public std::error_category {
 public:
-    const char* name() const noexcept override {
-        return "txm";
-    }
+    const char* name() const noexcept override { return "txm"; }
 
     std::string message(int code) const override {
         switch (static_cast<Errc>(code)) {
@@ -85,7 +83,8 @@ MessageAlreadyProcessedError::MessageAlreadyProcessedError(const Uuid& message_i
 MessageAlreadyPublishedError::MessageAlreadyPublishedError(const Uuid& message_id)
     : Error(Errc::message_already_published,
             about("", message_id,
-                  " is in the outbox already: nothing of this transaction was written; give every message an id of its own"),
+                  " is in the outbox already: nothing of this transaction was written; give every message an id of its "
+                  "own"),
             message_id) {}
 
 MessageNotFoundError::MessageNotFoundError(const Uuid& message_id)
@@ -97,10 +96,11 @@ UnknownTopicError::UnknownTopicError(const std::string& type_name)
                                      ">(\"topic\", \"type\") to the TopicMap; nothing was staged") {}
 
 UncommittedSessionError::UncommittedSessionError(const Uuid& message_id)
-    : Error(Errc::uncommitted_session,
-            about("the work on ", message_id,
-                  " returned with staged writes, which were dropped: co_await commit(), or rollback() if that was meant"),
-            message_id) {}
+    : Error(
+          Errc::uncommitted_session,
+          about("the work on ", message_id,
+                " returned with staged writes, which were dropped: co_await commit(), or rollback() if that was meant"),
+          message_id) {}
 
 AlreadyCommittedError::AlreadyCommittedError(const Uuid& message_id)
     : Error(Errc::already_committed,

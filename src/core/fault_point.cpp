@@ -57,9 +57,7 @@ public:
             log_ = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     }
 
-    bool is_empty() const noexcept {
-        return actions_.empty();
-    }
+    bool is_empty() const noexcept { return actions_.empty(); }
 
     void pass(std::string_view name) {
         for (Action& action : actions_) {

@@ -36,7 +36,8 @@ Headers headers_from_json(std::string_view text) {
         in.expect(':');
         const std::string_view value = in.value();
         if (value.front() != '"')
-            throw Error(Errc::invalid_message, "the header \"" + name + "\" is not a string: headers are an object of strings");
+            throw Error(Errc::invalid_message,
+                        "the header \"" + name + "\" is not a string: headers are an object of strings");
         const auto [known, is_new] = headers.emplace(std::move(name), json::unquote(value));
         if (!is_new)
             throw Error(Errc::invalid_message, "the header \"" + known->first + "\" is given twice");

@@ -28,8 +28,8 @@ enum Key : std::size_t {
 };
 
 constexpr std::array<std::string_view, key_count> key_names{
-    "topic", "aggregate_id", "payload", "message_id", "correlation_id", "type",
-    "created_at", "headers", "sequence", "stored_at", "state"};
+    "topic",      "aggregate_id", "payload",  "message_id", "correlation_id", "type",
+    "created_at", "headers",      "sequence", "stored_at",  "state"};
 
 [[noreturn]] void refuse(const std::string& why) {
     throw Error(Errc::invalid_message, why);
@@ -51,8 +51,9 @@ Fields read_fields(std::string_view text) {
         const std::string name = json::unquote(in.string());
         const auto found = std::find(key_names.begin(), key_names.end(), name);
         if (found == key_names.end())
-            refuse("unknown key " + quoted(name) +
-                   ": a message has topic, aggregate_id, payload, message_id, correlation_id, type, created_at, headers");
+            refuse(
+                "unknown key " + quoted(name) +
+                ": a message has topic, aggregate_id, payload, message_id, correlation_id, type, created_at, headers");
         in.expect(':');
         std::string_view& field = fields[static_cast<std::size_t>(found - key_names.begin())];
         if (!field.empty())
@@ -118,7 +119,8 @@ StoredMessage message_from_json(std::string_view text) {
     if (const auto time = text_of(fields, created_at)) {
         const auto parsed = try_parse_iso8601(*time);
         if (!parsed)
-            refuse("the value of " + quoted(key_names[created_at]) + " is not an ISO 8601 time: \"" + time->substr(0, 64) + "\"");
+            refuse("the value of " + quoted(key_names[created_at]) + " is not an ISO 8601 time: \"" +
+                   time->substr(0, 64) + "\"");
         message.created_at = *parsed;
     } else {
         message.created_at = now();

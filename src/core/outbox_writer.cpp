@@ -52,7 +52,8 @@ void validate(const StoredMessage& message, std::size_t max_payload) {
 void OutboxWriter::check(const std::vector<Staged>& batch) const {
     for (const Staged& staged : batch) {
         if (staged.message.message_id.is_nil())
-            throw std::invalid_argument("txm: publish() got a message whose message_id is nil: txm::new_uuid() makes one");
+            throw std::invalid_argument(
+                "txm: publish() got a message whose message_id is nil: txm::new_uuid() makes one");
         validate(staged.message, max_payload_);
     }
     if (batch.size() < 2)

@@ -9,7 +9,8 @@ namespace txm::testing {
 
 awaitable<void> FakeSession::commit() {
     if (condition_ == Condition::unknown)
-        throw CommitOutcomeUnknown("the outcome of the previous commit is not known: co_await resolve(), or rollback()");
+        throw CommitOutcomeUnknown(
+            "the outcome of the previous commit is not known: co_await resolve(), or rollback()");
     before_commit();
     if (writes_.empty()) {
         if (condition_ == Condition::failed)
@@ -85,7 +86,8 @@ bool FakeSession::has_staged(const Row& row) const noexcept {
 
 void FakeSession::stage(Write write) {
     if (condition_ == Condition::unknown)
-        throw CommitOutcomeUnknown("the outcome of the previous commit is not known: co_await resolve(), or rollback()");
+        throw CommitOutcomeUnknown(
+            "the outcome of the previous commit is not known: co_await resolve(), or rollback()");
     writes_.push_back(std::move(write));
 }
 
@@ -123,7 +125,8 @@ awaitable<std::optional<ProcessedMessage>> FakeInboxRepository::get(Incoming inc
 }
 
 void FakeInboxRepository::put(const Incoming& incoming, InboxState state) {
-    rows_->insert_or_assign(key_of(incoming), ProcessedMessage{incoming.message_id, now(), state, incoming.payload_hash});
+    rows_->insert_or_assign(key_of(incoming),
+                            ProcessedMessage{incoming.message_id, now(), state, incoming.payload_hash});
 }
 
 FakeOutboxRepository::FakeOutboxRepository(FakeSession& session, TopicMap topics)

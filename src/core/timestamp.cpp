@@ -24,9 +24,7 @@ class Reader {
 public:
     explicit Reader(std::string_view text) noexcept : rest_(text) {}
 
-    bool at_end() const noexcept {
-        return rest_.empty();
-    }
+    bool at_end() const noexcept { return rest_.empty(); }
 
     bool one_of(std::string_view characters) noexcept {
         if (rest_.empty() || characters.find(rest_.front()) == characters.npos)
@@ -123,7 +121,8 @@ std::optional<Timestamp> try_parse_iso8601(std::string_view text) noexcept {
         in.one_of("Zz");
     }
 
-    const year_month_day date{year{years}, month{static_cast<unsigned>(months)}, day{static_cast<unsigned>(month_days)}};
+    const year_month_day date{year{years}, month{static_cast<unsigned>(months)},
+                              day{static_cast<unsigned>(month_days)}};
     if (!in.at_end() || !date.ok())
         return std::nullopt;
     const Timestamp time = sys_days{date} + hours{hour} + minutes{minute} + seconds{second} + fraction - offset;

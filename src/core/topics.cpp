@@ -26,7 +26,8 @@ void detail::check_topic_names(std::string_view name, std::string_view type) {
         throw std::invalid_argument("txm: topic() needs the name of a topic");
     if (type.empty())
         throw std::invalid_argument(
-            "txm: topic() needs a wire name for the type, such as \"order-created\": consumers find their handler by it");
+            "txm: topic() needs a wire name for the type, such as \"order-created\": consumers find their handler by "
+            "it");
 }
 
 TopicMap::TopicMap(std::initializer_list<Topic> topics) {

@@ -92,8 +92,9 @@ std::optional<Uuid> Uuid::try_parse(std::string_view text) noexcept {
 Uuid Uuid::parse(std::string_view text) {
     const auto id = try_parse(text);
     if (!id)
-        throw std::invalid_argument("txm: \"" + std::string(text.substr(0, 64)) +
-                                    "\" is not a UUID: it needs 36 characters like 018bc2f4-6f3d-7c51-9d6a-3f0c1e5a7b20");
+        throw std::invalid_argument(
+            "txm: \"" + std::string(text.substr(0, 64)) +
+            "\" is not a UUID: it needs 36 characters like 018bc2f4-6f3d-7c51-9d6a-3f0c1e5a7b20");
     return *id;
 }
 

@@ -63,7 +63,7 @@ struct Destination {
     LaneList alone{};  ///< lanes whose first message was lost again and again: each is sent with nothing beside it
     std::size_t batches_in_flight = 0;
     bool alone_in_flight = false;
-    bool alone_is_next = true;         ///< lanes of `ready` and of `alone` take turns
+    bool alone_is_next = true;          ///< lanes of `ready` and of `alone` take turns
     std::uint64_t acknowledged_at = 0;  ///< tick of the last acknowledgement
     TimePoint flowed_at{};              ///< time of the last acknowledgement
     bool is_down = false;
@@ -73,9 +73,7 @@ struct Destination {
     TimePoint explore_at{};  ///< while it is down: when to look past its messages for others
     std::string why{};
 
-    bool has_lanes() const noexcept {
-        return !ready.empty() || !alone.empty();
-    }
+    bool has_lanes() const noexcept { return !ready.empty() || !alone.empty(); }
 };
 
 }  // namespace txm::relay

@@ -138,7 +138,8 @@ void Lanes::make_ready(Lane& lane, Decisions& decisions) {
     if (std::string why = defect(first.message, options_.max_payload); !why.empty()) {
         give_up(lane, std::move(why), decisions);
     } else if (first.suspect && first.message.attempts >= options_.max_attempts) {
-        give_up(lane, "the relay was killed " + std::to_string(first.message.attempts) + " times while sending it", decisions);
+        give_up(lane, "the relay was killed " + std::to_string(first.message.attempts) + " times while sending it",
+                decisions);
     } else if (first.suspect && first.message.attempts > 0) {
         suspects_.push_back(lane);
     } else {
@@ -188,9 +189,9 @@ void Lanes::park(Lane& lane, Backoff::Duration delay, std::string reason, Decisi
 void Lanes::give_up(Lane& lane, std::string reason, Decisions& decisions) {
     const bool hold = options_.policy == DeadLetterPolicy::hold;
     StoredMessage dead = take_first(lane);
-    decisions.events.push_back("dead letter: " + described(dead) + " after " + std::to_string(dead.attempts) + " attempts: " +
-                               reason + (hold ? "; its aggregate waits for `txm messages replay` or `skip`"
-                                              : "; its aggregate goes on without it"));
+    decisions.events.push_back(
+        "dead letter: " + described(dead) + " after " + std::to_string(dead.attempts) + " attempts: " + reason +
+        (hold ? "; its aggregate waits for `txm messages replay` or `skip`" : "; its aggregate goes on without it"));
     bytes_ -= dead.payload.size();
     --size_;
     decisions.outcomes.push_back(Outcome{dead.message_id, std::move(dead.aggregate_id), dead.sequence,
@@ -246,11 +247,13 @@ void Lanes::tick(TimePoint now, Decisions& decisions) {
     }
     for (auto entry = destinations_.begin(); entry != destinations_.end();) {
         Destination& destination = *entry->second;
-        if (destination.is_down && now - destination.down_since >= options_.park_after &&
-            (others_flow(destination) || may_hide_others(destination, now)))
-            park_all_but_one(destination, now, decisions);
+        if (destination.is_down && now - destination.down_since >= options_.park_after) {
+            const bool make_room = others_flow(destination) || may_hide_others(destination, now);
+            park_all_but_one(destination, make_room, now, decisions);
+        }
         const bool is_idle = !destination.is_down && !destination.has_lanes() && destination.batches_in_flight == 0;
-        entry = is_idle && destinations_.size() > destinations_remembered ? destinations_.erase(entry) : std::next(entry);
+        entry =
+            is_idle && destinations_.size() > destinations_remembered ? destinations_.erase(entry) : std::next(entry);
     }
 }
 
@@ -293,34 +296,36 @@ bool Lanes::others_flow(const Destination& destination) const noexcept {
     });
 }
 
-// With all memory taken by its messages, those of others are not even read. Where there may be others it is worth a look,
-// less and less often.
+// With the memory full of its messages, those of others are not even read. Where there may be others it is worth a look,
+// now and then.
 bool Lanes::may_hide_others(Destination& destination, TimePoint now) const {
     if (destination.name.empty() || size_ < options_.max_in_flight / 2 || now < destination.explore_at)
         return false;
-    destination.explore_at = now + (now - destination.down_since);
+    destination.explore_at = now + std::clamp<Backoff::Duration>((now - destination.down_since) / 2, 10ms, 5s);
     return true;
 }
 
-// One stays, to find out when the destination is back.
-void Lanes::park_all_but_one(Destination& destination, TimePoint now, Decisions& decisions) {
+// One stays, to find out when the destination is back. Unless there must be room for others, what was not parked before may
+// wait in memory.
+void Lanes::park_all_but_one(Destination& destination, bool make_room, TimePoint now, Decisions& decisions) {
     const Lane* const probe = destination.batches_in_flight > 0 ? nullptr
                               : !destination.ready.empty()      ? &destination.ready.front()
                               : !destination.alone.empty()      ? &destination.alone.front()
                                                                 : nullptr;
-    const auto delay = std::clamp<Backoff::Duration>(now - destination.down_since, 1s, options_.max_backoff);
+    const auto delay = std::clamp<Backoff::Duration>(2 * (now - destination.down_since), 1s,
+                                                     std::max<Backoff::Duration>(options_.max_backoff, 1s));
     std::size_t count = 0;
     for (LaneList* list : {&destination.ready, &destination.alone}) {
         for (auto at = list->begin(); at != list->end();) {
             Lane& lane = *at++;
-            if (&lane == probe)
-                continue;
             const Item& first = lane.queue.front();
+            if (&lane == probe || (!make_room && first.message.state != MessageState::parked))
+                continue;
+            count += first.message.state != MessageState::parked;
             decisions.parks.push_back(ParkRequest{lane.aggregate_id, first.message.sequence, first.message.attempts,
                                                   txm::now() + std::chrono::ceil<std::chrono::microseconds>(delay),
                                                   named(destination) + " is unreachable: " + destination.why});
             leave(lane);
-            ++count;
         }
     }
     if (count > 0)
@@ -417,8 +422,8 @@ void Lanes::take_run(Lane& lane, std::size_t limit, Batch& batch) {
     lane.state = LaneState::in_flight;
     // What failed before goes first and alone: what follows would be refused with it.
     const Item& head = lane.queue.front();
-    const bool one = !gapless_ || head.message.attempts > 0 || head.lost > 0 || head.message.state == MessageState::parked ||
-                     fault::broken("lane_window");
+    const bool one = !gapless_ || head.message.attempts > 0 || head.lost > 0 ||
+                     head.message.state == MessageState::parked || fault::broken("lane_window");
     for (std::size_t taken = 0; !lane.queue.empty() && taken < (one ? 1 : limit); ++taken) {
         Item& item = lane.queue.front();
         if (taken > 0 && (item.suspect || &destination_of(item.message) != batch.destination ||
@@ -496,8 +501,12 @@ void Lanes::finish_run(Batch& batch, std::size_t first, std::size_t last, const 
         StoredMessage& message = batch.messages[i];
         bytes_ -= message.payload.size();
         --size_;
-        decisions.outcomes.push_back(Outcome{message.message_id, std::move(message.aggregate_id), message.sequence,
-                                             Settlement::dispatched, message.attempts, {}});
+        decisions.outcomes.push_back(Outcome{message.message_id,
+                                             std::move(message.aggregate_id),
+                                             message.sequence,
+                                             Settlement::dispatched,
+                                             message.attempts,
+                                             {}});
         // The run may be long and waits for nothing any more.
         message = StoredMessage{};
     }

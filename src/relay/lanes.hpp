@@ -52,9 +52,7 @@ struct Batch {
     bool is_alone = false;
     bool is_suspect = false;  ///< to be marked before, and settled before anything else is sent
 
-    bool empty() const noexcept {
-        return messages.empty();
-    }
+    bool empty() const noexcept { return messages.empty(); }
 };
 
 /// What the relay knows of the messages in memory: which may be sent, and what becomes of those that were. No I/O and no
@@ -82,7 +80,8 @@ public:
     Batch take(TimePoint now, Decisions& decisions);
 
     /// What became of a batch. @param failure why publishing threw; empty when it did not
-    void finish(Batch batch, const PublishBatch& reports, const std::string& failure, TimePoint now, Decisions& decisions);
+    void finish(Batch batch, const PublishBatch& reports, const std::string& failure, TimePoint now,
+                Decisions& decisions);
 
     /// An outcome that is not `dispatched` was recorded.
     void settled(const Outcome& outcome, Decisions& decisions);
@@ -100,15 +99,9 @@ public:
     void clear();
 
     /// Messages in memory, and lanes that wait for the store.
-    std::size_t size() const noexcept {
-        return size_;
-    }
-    std::size_t bytes() const noexcept {
-        return bytes_;
-    }
-    std::size_t lane_count() const noexcept {
-        return lanes_.size();
-    }
+    std::size_t size() const noexcept { return size_; }
+    std::size_t bytes() const noexcept { return bytes_; }
+    std::size_t lane_count() const noexcept { return lanes_.size(); }
 
 private:
     using LaneMap = std::unordered_map<std::string_view, std::unique_ptr<Lane>>;
@@ -148,7 +141,7 @@ private:
     Destination& destination_of(const StoredMessage& message);
     bool others_flow(const Destination& destination) const noexcept;
     bool may_hide_others(Destination& destination, TimePoint now) const;
-    void park_all_but_one(Destination& destination, TimePoint now, Decisions& decisions);
+    void park_all_but_one(Destination& destination, bool make_room, TimePoint now, Decisions& decisions);
     bool too_much_is_blocked() const noexcept;
 
     RelayOptions options_;

@@ -26,7 +26,8 @@ Relay::Impl::Impl(OutboxFeed& feed, Publisher& publisher, RelayOptions options)
       publisher_(publisher),
       options_(std::move(options)),
       max_batches_(std::max<std::size_t>(publisher.max_concurrent_batches(), fault::broken("lane_window") ? 2 : 1)),
-      lanes_(options_, publisher.gapless(), [&publisher](const StoredMessage& m) { return publisher.destination(m); }) {}
+      lanes_(options_, publisher.gapless(), [&publisher](const StoredMessage& m) { return publisher.destination(m); }) {
+}
 
 awaitable<void> Relay::Impl::run() {
     const auto self = shared_from_this();
@@ -131,7 +132,8 @@ bool Relay::Impl::must_end() const noexcept {
 
 // But for a read that waits for more.
 bool Relay::Impl::is_done_but_reading() const noexcept {
-    return publishing_ == 0 && settling_ == 0 && parking_ == 0 && decisions_.outcomes.empty() && decisions_.parks.empty();
+    return publishing_ == 0 && settling_ == 0 && parking_ == 0 && decisions_.outcomes.empty() &&
+           decisions_.parks.empty();
 }
 
 bool Relay::Impl::has_nothing_to_do() const noexcept {
@@ -257,7 +259,8 @@ awaitable<bool> Relay::Impl::mark_suspects(std::vector<StoredMessage>& messages,
             continue;
         }
         message.attempts = 1;
-        starting.push_back(Outcome{message.message_id, message.aggregate_id, message.sequence, Settlement::dispatched, 1, {}});
+        starting.push_back(
+            Outcome{message.message_id, message.aggregate_id, message.sequence, Settlement::dispatched, 1, {}});
     }
     if (starting.empty())
         co_return true;
@@ -286,8 +289,8 @@ awaitable<void> Relay::Impl::publish(std::unique_ptr<relay::Batch> batch) {
     if (batch->is_suspect) {
         StoredMessage& message = batch->messages.front();
         ++message.attempts;
-        std::vector<Outcome> starting{
-            Outcome{message.message_id, message.aggregate_id, message.sequence, Settlement::dispatched, message.attempts, {}}};
+        std::vector<Outcome> starting{Outcome{
+            message.message_id, message.aggregate_id, message.sequence, Settlement::dispatched, message.attempts, {}}};
         const bool marked = co_await mark(std::move(starting));
         if (!marked)
             co_return;  // the relay ends, or has lost its lease: nothing was sent
@@ -316,7 +319,8 @@ awaitable<void> Relay::Impl::make_mistakes(const relay::Batch& batch) {
     if (fault::broken("mark_before_ack")) {
         std::vector<Outcome> outcomes;
         for (const StoredMessage& m : batch.messages)
-            outcomes.push_back(Outcome{m.message_id, m.aggregate_id, m.sequence, Settlement::dispatched, m.attempts, {}});
+            outcomes.push_back(
+                Outcome{m.message_id, m.aggregate_id, m.sequence, Settlement::dispatched, m.attempts, {}});
         co_await feed_.settle(outcomes);
     }
     if (fault::broken("lane_window") && batch.sent_at % 2 == 1) {
@@ -362,7 +366,8 @@ awaitable<void> Relay::Impl::park_once(relay::ParkRequest request) {
         std::exception_ptr error;
         try {
             fault::point("relay.before_park");
-            co_await feed_.park(request.aggregate_id, request.from, request.attempts, request.next_attempt, request.reason);
+            co_await feed_.park(request.aggregate_id, request.from, request.attempts, request.next_attempt,
+                                request.reason);
             fault::point("relay.after_park");
         } catch (...) {
             error = std::current_exception();
@@ -396,9 +401,7 @@ bool Relay::Impl::can_retry(const std::exception_ptr& error, const char* what, i
                 report("the lease was lost, taking it again: " + relay::text_of(error));
             }
             break;
-        case Trouble::lasting:
-            end_with(error);
-            break;
+        case Trouble::lasting: end_with(error); break;
     }
     feed_.interrupt();
     return false;
