@@ -94,7 +94,8 @@ struct Connection::Impl {
         if (mode == Mode::read_write && sqlite3_db_readonly(db, "main") == 1)
             throw Error(Errc::store_unavailable, path + " cannot be written: check the permissions of the file", {},
                         code_name(SQLITE_READONLY));
-        enter_wal_mode();
+        if (mode == Mode::read_write)
+            enter_wal_mode();
         run(options.synchronous == Synchronous::full ? "pragma synchronous = full" : "pragma synchronous = normal");
         // Savepoints keep what they would have to restore: in memory, not in a temporary file.
         run("pragma foreign_keys = on; pragma temp_store = memory");
@@ -106,14 +107,25 @@ struct Connection::Impl {
     // Programs that open a new file at the same moment get in each other's way here, and SQLite does not wait.
     void enter_wal_mode() {
         const auto began = Clock::now();
+        std::string journal;
+        const auto keep = [](void* mode, int, char** values, char**) {
+            *static_cast<std::string*>(mode) = values[0];
+            return 0;
+        };
         for (;;) {
-            const int code = sqlite3_exec(db, "pragma journal_mode = wal", nullptr, nullptr, nullptr);
+            const int code = sqlite3_exec(db, "pragma journal_mode = wal", keep, &journal, nullptr);
             if (code == SQLITE_OK)
-                return;
+                break;
             if ((code & 0xff) != SQLITE_BUSY || Clock::now() - began >= busy.timeout)
                 throw_error(db, code, "opening it");
             std::this_thread::sleep_for(std::chrono::milliseconds(2));
         }
+        if (journal != "wal")
+            throw Error(Errc::store_unavailable,
+                        path +
+                            " cannot be put into WAL mode, which txm needs: check that its file "
+                            "system has shared memory and locks (journal mode: " +
+                            journal + ")");
     }
 
     void run(const char* sql) {

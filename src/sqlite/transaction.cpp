@@ -9,6 +9,17 @@
 
 namespace txm::sqlite::detail {
 
+namespace {
+
+// What is committed stays committed: this step cannot fail.
+void passed_commit() noexcept {
+    try {
+        fault::point("sqlite_writer.after_commit");
+    } catch (const Error&) {}
+}
+
+}  // namespace
+
 void Transaction::begin() {
     clear_doubt();
     connection_.prepare("begin immediate").run();
@@ -31,8 +42,8 @@ Commit Transaction::commit() {
     try {
         fault::point("sqlite_writer.before_commit");
         connection_.prepare("commit").run();
-        fault::point("sqlite_writer.after_commit");
         connection_.require_transaction(false);
+        passed_commit();
         return result;
     } catch (...) {
         result.error = std::current_exception();
@@ -45,6 +56,7 @@ Commit Transaction::commit() {
         return result;
     }
     in_doubt_ = true;
+    result.was_in_doubt = true;
     try {
         clear_doubt();
         result.outcome = Commit::Outcome::rolled_back;

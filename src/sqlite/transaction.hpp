@@ -3,7 +3,6 @@
 #include "sqlite/connection.hpp"
 
 #include <exception>
-#include <functional>
 
 namespace txm::sqlite::detail {
 
@@ -11,7 +10,8 @@ namespace txm::sqlite::detail {
 struct Commit {
     enum class Outcome { committed, rolled_back, constraint, unknown };
     Outcome outcome = Outcome::committed;
-    std::exception_ptr error;  ///< why it is not `committed`
+    std::exception_ptr error;   ///< why it is not `committed`
+    bool was_in_doubt = false;  ///< a witness should be asked, though it was settled as `rolled_back`
 };
 
 /// Transactions of the one writing connection.

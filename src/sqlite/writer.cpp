@@ -183,8 +183,7 @@ struct Writer::Impl {
             }
             bool wakes = false;
             for (Task* task : tasks) {
-                if (!task->error || commit.outcome != Commit::Outcome::committed)
-                    settle_applied(*task, commit);
+                settle(*task, commit);
                 wakes = wakes || (!task->error && task->job->wakes);
             }
             if (commit.outcome == Commit::Outcome::committed)
@@ -222,18 +221,17 @@ struct Writer::Impl {
             throw Error(Errc::statement_failed, "a statement rolled the transaction back; nothing of it was written");
     }
 
+    /// What a task is told after COMMIT.
     void settle(Task& task, const Commit& commit) noexcept {
-        if (commit.outcome != Commit::Outcome::committed)
-            settle_applied(task, commit);
-    }
-
-    /// What a task that was applied is told after COMMIT.
-    void settle_applied(Task& task, const Commit& commit) noexcept {
-        switch (commit.outcome) {
-            case Commit::Outcome::committed: task.error = nullptr; break;
-            case Commit::Outcome::unknown: task.error = unknown_outcome(commit.error); break;
-            default: task.error = is_there(task.job->witness) ? nullptr : commit.error;
-        }
+        if (commit.outcome == Commit::Outcome::committed)
+            return;
+        // One that had failed before was not in the transaction, and its own error may be due to one that was.
+        const bool was_applied = !task.error;
+        task.error = commit.error;
+        if (was_applied && commit.outcome == Commit::Outcome::unknown)
+            task.error = unknown_outcome(commit.error);
+        else if (was_applied && commit.was_in_doubt && is_there(task.job->witness))
+            task.error = nullptr;
     }
 
     bool is_there(const std::function<bool(Connection&)>& witness) noexcept {
@@ -252,11 +250,12 @@ struct Writer::Impl {
     void serve_hold(Hold& hold) noexcept {
         Hold::Impl& commands = hold.impl();
         const auto changes = sqlite3_total_changes64(connection.handle());
+        if (!hold.is_open())
+            return commands.end(rolled_back());
         try {
             transaction.begin();
         } catch (...) {
-            commands.end(std::current_exception());
-            return;
+            return commands.end(std::current_exception());
         }
         const auto deadline = std::chrono::steady_clock::now() + hold_limit;
         connection.set_deadline(deadline);

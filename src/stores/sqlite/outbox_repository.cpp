@@ -39,7 +39,7 @@ struct MarkJob final : detail::AwaitedJob {
 
 OutboxRepository::OutboxRepository(std::string table, Session& session, TopicMap topics)
     : txm::OutboxRepository(std::move(topics)),
-      sql_(std::make_shared<const detail::OutboxSql>(std::move(table))),
+      sql_(detail::outbox_sql(table)),
       session_(session.impl_) {}
 
 OutboxRepository::~OutboxRepository() = default;

@@ -9,6 +9,8 @@
 #include <sqlite3.h>
 
 #include <functional>
+#include <mutex>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -52,7 +54,25 @@ void run(Connection& connection, const Statement& statement) {
                                            std::to_string(*statement.expected_rows()));
 }
 
+template <class Sql>
+std::shared_ptr<const Sql> known_or_made(const std::string& table) {
+    static std::mutex mutex;
+    static std::unordered_map<std::string, std::shared_ptr<const Sql>> known;
+    const std::scoped_lock lock(mutex);
+    if (const auto found = known.find(table); found != known.end())
+        return found->second;
+    return known.emplace(table, std::make_shared<const Sql>(table)).first->second;
+}
+
 }  // namespace
+
+std::shared_ptr<const InboxSql> inbox_sql(const std::string& table) {
+    return known_or_made<InboxSql>(table);
+}
+
+std::shared_ptr<const OutboxSql> outbox_sql(const std::string& table) {
+    return known_or_made<OutboxSql>(table);
+}
 
 // That a row is there already is told by the number of rows, never by an error, so that a unique constraint of the user's
 // is not taken for ours.

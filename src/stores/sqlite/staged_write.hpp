@@ -33,6 +33,11 @@ struct OutboxSql {
     std::string table, insert, exists, select, select_not_dispatched, mark_as_dispatched;
 };
 
+/// The statements of a table: made once, because repositories are made for every session. *Thread safety*: any thread.
+/// @throws std::invalid_argument unless the name is made of letters, digits and `_`
+std::shared_ptr<const InboxSql> inbox_sql(const std::string& table);
+std::shared_ptr<const OutboxSql> outbox_sql(const std::string& table);
+
 /// An inbox row to be written.
 struct InboxRow {
     InboxRow(std::shared_ptr<const InboxSql> statements, const Incoming& incoming, std::string consumer_name);
