@@ -52,7 +52,9 @@ public:
 };
 
 /// Deliveries of some topics to one group. Members of a group, in any number of processes, share its lanes by leases:
-/// each aggregate is delivered to one member at a time, in order.
+/// each aggregate is delivered to one member at a time, in order. A topic's aggregates are spread over 16 partitions, so
+/// that at most 16 members of a group have work. A member stays one however long a handler takes: extend() does nothing.
+/// *Lifetime*: destroying it gives its partitions back, for which it waits for the file's write lock.
 class Subscription final : public txm::Subscription {
 public:
     /// No I/O; receive() waits until `path` exists.

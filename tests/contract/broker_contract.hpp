@@ -20,7 +20,8 @@ public:
 
     virtual std::unique_ptr<Publisher> publisher() = 0;
     /// A member of a group. Destroying it is the end of its process: what it did not acknowledge comes again.
-    virtual std::unique_ptr<Subscription> subscription(std::vector<std::string> topics, std::string group, bool from_end) = 0;
+    virtual std::unique_ptr<Subscription> subscription(std::vector<std::string> topics, std::string group,
+                                                       bool from_end) = 0;
 };
 
 struct BrokerKind {
@@ -32,9 +33,7 @@ struct BrokerKind {
     bool has_from_end = true;      ///< a new group can start at the end
     bool shares_group = true;      ///< several members of a group share its lanes, in order
 
-    friend std::ostream& operator<<(std::ostream& out, const BrokerKind& kind) {
-        return out << kind.name;
-    }
+    friend std::ostream& operator<<(std::ostream& out, const BrokerKind& kind) { return out << kind.name; }
 };
 
 /// The brokers that this build has.

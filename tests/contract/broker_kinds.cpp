@@ -8,10 +8,9 @@ namespace {
 
 class LocalBroker final : public Broker {
 public:
-    std::unique_ptr<Publisher> publisher() override {
-        return std::make_unique<local::Publisher>(file());
-    }
-    std::unique_ptr<Subscription> subscription(std::vector<std::string> topics, std::string group, bool from_end) override {
+    std::unique_ptr<Publisher> publisher() override { return std::make_unique<local::Publisher>(file()); }
+    std::unique_ptr<Subscription> subscription(std::vector<std::string> topics, std::string group,
+                                               bool from_end) override {
         local::SubscriptionOptions options{std::move(group)};
         options.from_end = from_end;
         options.poll_interval = std::chrono::milliseconds{20};
@@ -19,9 +18,7 @@ public:
     }
 
 private:
-    std::string file() const {
-        return directory_ / "broker.db";
-    }
+    std::string file() const { return directory_ / "broker.db"; }
 
     ScratchDirectory directory_;
 };

@@ -239,7 +239,7 @@ TEST_P(Feed, a_relay_that_lost_its_lease_writes_nothing) {
     EXPECT_THROW(frozen.park(messages.at(0), 7, never), FenceLostError);
     EXPECT_THROW(frozen.mark_attempts(messages.at(0), 7), FenceLostError);
     EXPECT_THROW(sync_wait(frozen_feed->unpark("a")), FenceLostError);
-    EXPECT_EQ(store_->message(message.message_id), message);
+    ASSERT_EQ(store_->message(message.message_id), message);
     EXPECT_THAT(payloads(relay_.read()), ElementsAre("1"));
 }
 

@@ -29,9 +29,7 @@ public:
         sqlite3_open(path.c_str(), &db_);
         sqlite3_busy_timeout(db_, 10'000);
     }
-    ~Foreign() {
-        sqlite3_close(db_);
-    }
+    ~Foreign() { sqlite3_close(db_); }
     Foreign(const Foreign&) = delete;
     Foreign& operator=(const Foreign&) = delete;
 

@@ -102,9 +102,7 @@ protected:
                      "aggregate text, payload text)",
                      nullptr, nullptr, nullptr);
     }
-    ~LocalProcesses() override {
-        sqlite3_close(db_);
-    }
+    ~LocalProcesses() override { sqlite3_close(db_); }
 
     /// `rounds` messages of each of 24 aggregates, numbered on from the last call.
     void publish_rounds(int rounds) {
@@ -128,7 +126,8 @@ protected:
         sqlite3_stmt* query = nullptr;
         sqlite3_prepare_v2(db_, "select aggregate, payload from effect order by n", -1, &query, nullptr);
         while (sqlite3_step(query) == SQLITE_ROW)
-            result[reinterpret_cast<const char*>(sqlite3_column_text(query, 0))].push_back(sqlite3_column_int(query, 1));
+            result[reinterpret_cast<const char*>(sqlite3_column_text(query, 0))].push_back(
+                sqlite3_column_int(query, 1));
         sqlite3_finalize(query);
         return result;
     }
@@ -201,7 +200,8 @@ TEST_F(LocalProcesses, two_processes_effect_order) {
 TEST_F(LocalProcesses, members_that_come_and_are_killed_do_not_disturb_the_order) {
     std::vector<std::unique_ptr<Member>> members;
     const auto start = [&] {
-        members.push_back(std::make_unique<Member>(std::vector<std::string>{file_, "billing", "600", "apply", effects_}));
+        members.push_back(
+            std::make_unique<Member>(std::vector<std::string>{file_, "billing", "600", "apply", effects_}));
     };
     start();
     for (int i = 0; i < 8; ++i) {

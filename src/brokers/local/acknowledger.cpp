@@ -106,8 +106,8 @@ boost::asio::awaitable<void> Acknowledger::acknowledge(sqlite::detail::Writer& w
     fault::point("local.after_ack_commit");
 }
 
-void Acknowledger::enqueue(sqlite::detail::Writer& writer, const std::shared_ptr<const GroupIds>& groups, SettledRow row,
-                           const std::shared_ptr<Waiter>& waiter) {
+void Acknowledger::enqueue(sqlite::detail::Writer& writer, const std::shared_ptr<const GroupIds>& groups,
+                           SettledRow row, const std::shared_ptr<Waiter>& waiter) {
     // The waiter may be resumed, and its coroutine gone with what it lent us, as soon as it is in the list.
     std::shared_ptr<Job> job;
     {

@@ -156,15 +156,18 @@ void Membership::enter() {
         free_slot(connection, slot_);  // whoever had it before and was killed
         GroupIds result;
         for (const std::string& topic : topics) {
-            auto insert = connection.prepare("insert into consumer_group (topic, name) values (?, ?) on conflict do nothing");
-            const bool is_new = insert.bind(1, std::string_view{topic}).bind(2, std::string_view{options_.group}).run() == 1;
+            auto insert =
+                connection.prepare("insert into consumer_group (topic, name) values (?, ?) on conflict do nothing");
+            const bool is_new =
+                insert.bind(1, std::string_view{topic}).bind(2, std::string_view{options_.group}).run() == 1;
             auto select = connection.prepare("select id from consumer_group where topic = ? and name = ?");
             select.bind(1, std::string_view{topic}).bind(2, std::string_view{options_.group}).step();
             const std::int64_t id = select.integer(0);
             result.push_back(id);
             if (is_new) {
                 const Offset start = options_.from_end ? end_offset(connection) : 0;
-                auto partition = connection.prepare("insert into group_partition (group_id, partition, floor) values (?, ?, ?)");
+                auto partition =
+                    connection.prepare("insert into group_partition (group_id, partition, floor) values (?, ?, ?)");
                 for (std::int64_t p = 0; p < partition_count; ++p) {
                     partition.bind(1, id).bind(2, p).bind(3, start).run();
                     partition.reset();
@@ -239,8 +242,8 @@ void Membership::take(const std::vector<PartitionKey>& keys) {
             select.reset();
             if (!select.bind(1, group).bind(2, std::int64_t{key.partition}).step())
                 continue;  // another member was quicker
-            result.push_back({key, select.integer(0), select.is_null(2) ? 0 : select.integer(2),
-                              select.integer(1) == 0 ? end : 0});
+            result.push_back(
+                {key, select.integer(0), select.is_null(2) ? 0 : select.integer(2), select.integer(1) == 0 ? end : 0});
             update.bind(1, group).bind(2, std::int64_t{key.partition}).bind(3, std::int64_t{slot_}).run();
             update.reset();
         }
@@ -345,7 +348,8 @@ std::vector<int> Membership::members_of(std::size_t topic) {
 
 Owners Membership::owners_of(std::size_t topic) {
     Owners owners;
-    auto query = file_->view.prepare("select partition, owner from group_partition where group_id = ? and owner is not null");
+    auto query =
+        file_->view.prepare("select partition, owner from group_partition where group_id = ? and owner is not null");
     query.bind(1, (*file_->groups)[topic]);
     while (query.step())
         owners.at(static_cast<std::size_t>(query.integer(0))) = static_cast<int>(query.integer(1));

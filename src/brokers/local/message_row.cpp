@@ -13,7 +13,8 @@ namespace {
 using sqlite::detail::Query;
 
 constexpr std::string_view insert_into =
-    "insert into message (topic, partition, dedup_id, aggregate_id, correlation_id, type, payload, headers, created_at, "
+    "insert into message (topic, partition, dedup_id, aggregate_id, correlation_id, type, payload, headers, "
+    "created_at, "
     "stored_at, sequence, epoch, replays, published_at) values ";
 constexpr std::string_view row_parameters = "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 constexpr std::string_view keep_known = " on conflict (dedup_id) do nothing";
@@ -43,7 +44,8 @@ std::int64_t microseconds(Timestamp time) {
 
 }  // namespace
 
-void MessageInserter::insert(Connection& connection, std::span<const StoredMessage* const> messages, Timestamp published_at) {
+void MessageInserter::insert(Connection& connection, std::span<const StoredMessage* const> messages,
+                             Timestamp published_at) {
     static const std::string many = insert_statement(rows_per_statement), one = insert_statement(1);
     if (messages.size() >= rows_per_statement) {
         auto query = connection.prepare(many);
@@ -111,8 +113,9 @@ Delivery read_delivery(const Query& row, const std::string& topic) {
 
     StoredMessage& m = delivery.message;
     const auto damaged = [&](const char* what) {
-        return Error(Errc::store_unavailable, "the message at offset " + std::to_string(delivery.position) + " of topic " +
-                                                  topic + " is damaged: " + what + "; delete its row, or restore the file");
+        return Error(Errc::store_unavailable, "the message at offset " + std::to_string(delivery.position) +
+                                                  " of topic " + topic + " is damaged: " + what +
+                                                  "; delete its row, or restore the file");
     };
     const auto id = Uuid::try_parse(row.text(2).substr(0, 36));
     if (!id)

@@ -28,7 +28,8 @@ private:
         std::string headers;
     };
 
-    void insert_rows(sqlite::detail::Query& query, std::span<const StoredMessage* const> rows, std::int64_t published_at);
+    void insert_rows(sqlite::detail::Query& query, std::span<const StoredMessage* const> rows,
+                     std::int64_t published_at);
 
     std::array<Scratch, rows_per_statement> scratch_;
 };

@@ -94,7 +94,8 @@ bool Partitions::add(std::span<const TopicScan> scans, std::span<TopicRows> read
         topic.read_to = std::max(topic.read_to, read[i].read_to);
     }
     if (scans.size() > 1)
-        std::ranges::stable_sort(ready_.begin() + static_cast<std::ptrdiff_t>(had), ready_.end(), {}, &Delivery::position);
+        std::ranges::stable_sort(ready_.begin() + static_cast<std::ptrdiff_t>(had), ready_.end(), {},
+                                 &Delivery::position);
     return !ready_.empty();
 }
 

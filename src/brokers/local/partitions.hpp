@@ -33,9 +33,9 @@ struct TakenPartition {
 /// How to read on in one topic.
 struct TopicScan {
     std::size_t topic = 0;
-    Offset from = 0;                ///< read what is above it
-    Offset settled_to = 0;          ///< up to here, leave out what is settled
-    std::uint32_t partitions = 0;   ///< a bit for each partition to read
+    Offset from = 0;               ///< read what is above it
+    Offset settled_to = 0;         ///< up to here, leave out what is settled
+    std::uint32_t partitions = 0;  ///< a bit for each partition to read
     std::uint64_t generation = 0;
 };
 
@@ -61,9 +61,7 @@ class Partitions {
 public:
     explicit Partitions(std::vector<std::string> topics);
 
-    const std::vector<std::string>& topics() const noexcept {
-        return topics_;
-    }
+    const std::vector<std::string>& topics() const noexcept { return topics_; }
 
     // The membership's side.
     void take(const TakenPartition& taken);
@@ -103,9 +101,7 @@ private:
         std::uint64_t generation = 0;  ///< changes with the set of open windows
     };
 
-    Window& window(PartitionKey key) {
-        return state_[key.topic].windows[static_cast<std::size_t>(key.partition)];
-    }
+    Window& window(PartitionKey key) { return state_[key.topic].windows[static_cast<std::size_t>(key.partition)]; }
     const Window& window(PartitionKey key) const {
         return state_[key.topic].windows[static_cast<std::size_t>(key.partition)];
     }

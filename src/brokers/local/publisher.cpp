@@ -163,7 +163,8 @@ private:
         next_purge_ = time + std::chrono::minutes{1};
         purge_->is_queued = true;
         // Faster than messages come, in steps that do not keep the next batch waiting.
-        writer_->submit(std::make_shared<PurgeJob>(purge_, options_.retention, std::max<std::size_t>(256, 4 * published)));
+        writer_->submit(
+            std::make_shared<PurgeJob>(purge_, options_.retention, std::max<std::size_t>(256, 4 * published)));
     }
 
     const std::string path_;
@@ -175,7 +176,8 @@ private:
     std::unique_ptr<sqlite::detail::Writer> writer_;
 };
 
-Publisher::Publisher(const std::string& path, PublisherOptions options) : impl_(std::make_unique<Impl>(path, options)) {}
+Publisher::Publisher(const std::string& path, PublisherOptions options)
+    : impl_(std::make_unique<Impl>(path, options)) {}
 
 Publisher::~Publisher() = default;
 

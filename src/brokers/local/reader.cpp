@@ -23,8 +23,8 @@ const std::string scan_unsettled_statement =
 
 }  // namespace
 
-std::vector<TopicRows> read_topics(Connection& connection, const std::vector<std::string>& topics, const GroupIds& groups,
-                                   const std::vector<TopicScan>& scans, std::size_t max) {
+std::vector<TopicRows> read_topics(Connection& connection, const std::vector<std::string>& topics,
+                                   const GroupIds& groups, const std::vector<TopicScan>& scans, std::size_t max) {
     std::vector<TopicRows> result(scans.size());
     const Offset end = end_offset(connection);
     std::size_t bytes = 0;
@@ -60,8 +60,10 @@ std::vector<TopicRows> read_topics(Connection& connection, const std::vector<std
 
 bool are_settled(Connection& connection, const std::vector<std::string>& topics, const GroupIds& groups, Offset end) {
     auto query = connection.prepare(
-        "select exists (select 1 from message m join group_partition p on p.group_id = ?1 and p.partition = m.partition "
-        "where m.topic = ?2 and m.offset <= ?3 and m.offset > (select min(floor) from group_partition where group_id = ?1) "
+        "select exists (select 1 from message m join group_partition p on p.group_id = ?1 and p.partition = "
+        "m.partition "
+        "where m.topic = ?2 and m.offset <= ?3 and m.offset > (select min(floor) from group_partition where group_id = "
+        "?1) "
         "and m.offset > p.floor and not exists "
         "(select 1 from settled s where s.group_id = ?1 and s.partition = m.partition and s.offset = m.offset))");
     for (std::size_t t = 0; t < topics.size(); ++t) {

@@ -52,7 +52,8 @@ std::size_t purge(Connection& connection, Timestamp now, std::chrono::seconds re
         settled_to.bind(1, std::string_view{topic}).step();
         const bool has_groups = !settled_to.is_null(0);
         const std::int64_t last = has_groups ? settled_to.integer(0) : std::numeric_limits<std::int64_t>::max();
-        const std::chrono::seconds age = has_groups ? retention : std::max<std::chrono::seconds>(retention, without_groups);
+        const std::chrono::seconds age =
+            has_groups ? retention : std::max<std::chrono::seconds>(retention, without_groups);
         remove.reset();
         remove.bind(1, std::string_view{topic}).bind(2, last).bind(3, microseconds(now - age));
         deleted += remove.bind(4, static_cast<std::int64_t>(limit - deleted)).run();

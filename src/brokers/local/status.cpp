@@ -25,7 +25,8 @@ std::vector<GroupStatus> read_status(detail::Connection& connection) {
         group.lag = static_cast<std::uint64_t>(query.integer(2));
         if (!query.is_null(3)) {
             const Timestamp oldest{Timestamp::duration{query.integer(3)}};
-            group.oldest_age = std::max(std::chrono::floor<std::chrono::seconds>(now() - oldest), std::chrono::seconds{0});
+            group.oldest_age =
+                std::max(std::chrono::floor<std::chrono::seconds>(now() - oldest), std::chrono::seconds{0});
         }
     }
     return groups;

@@ -10,8 +10,9 @@ std::exception_ptr as_unavailable(const std::string& path, const std::exception_
     } catch (const Error& e) {
         if (e.code() == Errc::store_unavailable || e.code() == Errc::commit_outcome_unknown ||
             e.code() == Errc::schema_missing || e.code() == Errc::statement_failed || e.code() == Errc::fence_lost)
-            return std::make_exception_ptr(Error(Errc::broker_unavailable, "the local broker's file " + path + ": " + e.what(),
-                                                 e.message_id(), e.native_code()));
+            return std::make_exception_ptr(Error(Errc::broker_unavailable,
+                                                 "the local broker's file " + path + ": " + e.what(), e.message_id(),
+                                                 e.native_code()));
         return error;
     } catch (...) {
         return error;

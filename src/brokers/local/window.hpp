@@ -35,19 +35,11 @@ public:
     }
 
     /// It is another's, or nobody's. Deliveries that were made stay known: they are not made twice if it comes back.
-    void close() noexcept {
-        state_ = State::closed;
-    }
+    void close() noexcept { state_ = State::closed; }
 
-    bool is_open() const noexcept {
-        return state_ == State::open;
-    }
-    bool is_stopped() const noexcept {
-        return state_ == State::stopped;
-    }
-    bool is_ours() const noexcept {
-        return state_ != State::closed;
-    }
+    bool is_open() const noexcept { return state_ == State::open; }
+    bool is_stopped() const noexcept { return state_ == State::stopped; }
+    bool is_ours() const noexcept { return state_ != State::closed; }
 
     /// A message that was read in order; true when it is to be delivered.
     bool admit(Offset offset) {
@@ -58,9 +50,7 @@ public:
     }
 
     /// There is nothing more to read up to `offset`.
-    void skip_to(Offset offset) noexcept {
-        read_to_ = std::max(read_to_, offset);
-    }
+    void skip_to(Offset offset) noexcept { read_to_ = std::max(read_to_, offset); }
 
     /// A message that was admitted is not delivered after all, nor those behind it.
     void forget(Offset offset) {
@@ -76,9 +66,7 @@ public:
         return true;
     }
 
-    void acknowledge(Offset offset) {
-        unacknowledged_.erase(offset);
-    }
+    void acknowledge(Offset offset) { unacknowledged_.erase(offset); }
 
     /// Everything up to it is settled. Only while it is ours.
     Offset floor() const noexcept {
@@ -86,23 +74,13 @@ public:
     }
 
     /// Where to read on.
-    Offset read_to() const noexcept {
-        return read_to_;
-    }
+    Offset read_to() const noexcept { return read_to_; }
     /// Messages up to it can be in the table of settled ones.
-    Offset settled_to() const noexcept {
-        return settled_to_;
-    }
-    std::size_t unacknowledged() const noexcept {
-        return unacknowledged_.size();
-    }
+    Offset settled_to() const noexcept { return settled_to_; }
+    std::size_t unacknowledged() const noexcept { return unacknowledged_.size(); }
 
-    Offset floor_in_file() const noexcept {
-        return floor_in_file_;
-    }
-    void floor_written(Offset floor) noexcept {
-        floor_in_file_ = std::max(floor_in_file_, floor);
-    }
+    Offset floor_in_file() const noexcept { return floor_in_file_; }
+    void floor_written(Offset floor) noexcept { floor_in_file_ = std::max(floor_in_file_, floor); }
 
 private:
     enum class State : std::uint8_t { closed, open, stopped };
