@@ -234,8 +234,7 @@ void ConsumerRun::forget(const Entry& entry) {
             receiver_.signal.notify();
     } else {
         from_store_.erase(entry.delivery.message.message_id);
-        if (from_store_.empty())
-            retrier_.signal.notify();
+        retrier_.signal.notify();  // the next one of its lane may be due
     }
     counters_.in_flight = from_broker_ + from_store_.size();
     if (is_drained())

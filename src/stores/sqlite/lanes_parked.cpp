@@ -46,7 +46,8 @@ void ParkedLanes::keep(const Delivery& delivery) {
         "correlation_id, "
         "payload, headers, created_at, stored_at, sequence, partition, position) "
         "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) "
-        "on conflict (inbox, consumer, message_id) do update set attempts = excluded.attempts");
+        "on conflict (inbox, consumer, message_id) do update set attempts = max(attempts, "
+        "excluded.attempts)");
     query.bind(1, inbox_)
         .bind(2, consumer_)
         .bind(3, delivery.message.message_id)
@@ -74,7 +75,9 @@ void ParkedLanes::block(const Delivery& delivery, Timestamp next_attempt, std::s
         .bind(2, consumer_)
         .bind(3, delivery.message.topic)
         .bind(4, delivery.message.aggregate_id.str());
-    query.bind(5, next_attempt).bind(6, reason).bind(7, std::int64_t{is_first(delivery)}).run();
+    // One that was not tried is a redelivery of what is kept: it makes nothing due.
+    const bool is_news = delivery.attempt > 0 && is_first(delivery);
+    query.bind(5, next_attempt).bind(6, reason).bind(7, std::int64_t{is_news}).run();
 }
 
 bool ParkedLanes::is_first(const Delivery& delivery) {
