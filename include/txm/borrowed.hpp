@@ -18,7 +18,8 @@ enum class Dialect { sqlite, postgres };
 /// Runs one statement in the open transaction and gives the number of rows it changed.
 using Execute = std::function<std::size_t(const Statement&)>;
 
-/// The insert of one inbox row; it changes no row when the message was processed before.
+/// The insert of one inbox row; it changes no row when the message was processed before, or when it is so old that the
+/// inbox may have forgotten it.
 /// @param table a name made of letters, digits and `_`  @throws std::invalid_argument for another
 Statement inbox_insert(Dialect, std::string_view table, const Incoming&);
 
@@ -44,7 +45,8 @@ class InboxRepository final {
 public:
     InboxRepository(std::string_view table, Dialect, Execute, std::string consumer = {});
 
-    /// @throws MessageAlreadyProcessedError when the row was there; the transaction stays usable
+    /// @throws MessageAlreadyProcessedError when the row was there, OutsideInboxWindowError when the inbox may have
+    ///         forgotten it; the transaction stays usable
     void save(const Incoming&);
 
 private:

@@ -41,7 +41,13 @@ TEST(Borrowed, NoRowChangedIsADuplicate) {
     txm::borrowed::OutboxRepository outbox{"outbox", Dialect::postgres, execute, topics};
     txm::borrowed::InboxRepository inbox{"inbox", Dialect::postgres, execute};
     EXPECT_THROW(outbox.publish(Done{}), txm::MessageAlreadyPublishedError);
-    EXPECT_THROW(ensure_idempotence(txm::new_uuid(), inbox), txm::MessageAlreadyProcessedError);
+    EXPECT_THROW(ensure_idempotence(txm::new_uuid(), inbox), txm::OutsideInboxWindowError);
+
+    const auto has_the_row = [](const txm::Statement& statement) {
+        return statement.sql().starts_with("update") ? std::size_t{1} : std::size_t{0};
+    };
+    txm::borrowed::InboxRepository known{"inbox", Dialect::sqlite, has_the_row};
+    EXPECT_THROW(ensure_idempotence(txm::new_uuid(), known), txm::MessageAlreadyProcessedError);
 }
 
 TEST(Borrowed, PlaceholdersAreTheDialects) {
