@@ -56,7 +56,7 @@ private:
     class Pass;
 
     std::string table_;
-    std::string has_lanes_, due_lanes_, next_due_, lane_head_, pending_, pending_beside_lanes_, drained_;
+    std::string has_lanes_, due_lanes_, next_due_, lane_head_, pending_, is_blocked_, drained_;
 };
 
 }  // namespace txm::sqlite::detail
