@@ -49,21 +49,23 @@ public:
         server_.Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
             response.set_content("ok\n", "text/plain");
         });
-        server_.Get("/readyz", [readiness = std::move(readiness)](const httplib::Request&, httplib::Response& response) {
-            const Readiness answer = readiness();
-            response.status = answer.ready ? 200 : 503;
-            response.set_content(answer.text + "\n", "text/plain");
-        });
-        server_.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr failure) {
-            response.status = 503;
-            try {
-                std::rethrow_exception(failure);
-            } catch (const std::exception& error) {
-                response.set_content(std::string(error.what()) + "\n", "text/plain");
-            } catch (...) {
-                response.set_content("failed\n", "text/plain");
-            }
-        });
+        server_.Get("/readyz",
+                    [readiness = std::move(readiness)](const httplib::Request&, httplib::Response& response) {
+                        const Readiness answer = readiness();
+                        response.status = answer.ready ? 200 : 503;
+                        response.set_content(answer.text + "\n", "text/plain");
+                    });
+        server_.set_exception_handler(
+            [](const httplib::Request&, httplib::Response& response, std::exception_ptr failure) {
+                response.status = 503;
+                try {
+                    std::rethrow_exception(failure);
+                } catch (const std::exception& error) {
+                    response.set_content(std::string(error.what()) + "\n", "text/plain");
+                } catch (...) {
+                    response.set_content("failed\n", "text/plain");
+                }
+            });
         const int port = address.port == 0 ? server_.bind_to_any_port(address.host)
                                            : (server_.bind_to_port(address.host, address.port) ? address.port : -1);
         if (port < 0)

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <iostream>
@@ -88,9 +89,13 @@ void add_settings(CLI::App& app, unsigned command, Values& values) {
                 [&texts](std::int64_t count) { texts.push_back(count > 0 ? "true" : "false"); }, help);
         } else if (setting.kind == Kind::optional_choice) {
             option = app.add_option_function<std::vector<std::string>>(
-                setting.flag(), [&texts, &setting](const std::vector<std::string>& given) {
-                    texts = {given.empty() || given.front().empty() ? std::string(setting.fallback) : given.front()};
-                }, help)->expected(0, 1);
+                            setting.flag(),
+                            [&texts, &setting](const std::vector<std::string>& given) {
+                                texts = {given.empty() || given.front().empty() ? std::string(setting.fallback)
+                                                                                : given.front()};
+                            },
+                            help)
+                         ->expected(0, 1);
         } else {
             option = app.add_option(setting.flag(), texts, help)->allow_extra_args(false);
             if (setting.kind != Kind::list)
@@ -121,7 +126,8 @@ std::optional<Arguments> parse_arguments(int argc, char** argv) {
     app.set_version_flag("--version", "txm " TXM_VERSION);
     app.set_help_flag("-h,--help", "Print this help");
     app.require_subcommand(1);
-    app.footer("'txm COMMAND --help' says more. Exit codes: 0 done, 1 failed or messages left held or dead, 2 wrong usage.");
+    app.footer(
+        "'txm COMMAND --help' says more. Exit codes: 0 done, 1 failed or messages left held or dead, 2 wrong usage.");
     bool print_table = false;
     app.add_flag("--settings", print_table, "")->group("");  // for docs/command-line.md and its test
 
@@ -157,6 +163,12 @@ std::optional<Arguments> parse_arguments(int argc, char** argv) {
         print_settings(std::cout);
         return {};
     }
+    if (argc < 2)
+        throw UsageError("which command? (see txm --help)");
+    const std::string first = argv[1];
+    const auto is_first = [&](const CommandHelp& help) { return first == help.name; };
+    if (!first.starts_with('-') && std::none_of(commands.begin(), commands.end(), is_first))
+        throw UsageError("unknown command '" + first + "' (see txm --help)");
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {

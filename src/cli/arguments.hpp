@@ -12,7 +12,7 @@ namespace txm::cli {
 /// What the command line asks for.
 struct Arguments {
     unsigned command = 0;
-    std::string action;                ///< of `messages`
+    std::string action;                 ///< of `messages`
     std::vector<std::string> operands;  ///< what is not a flag: the file of `publish`, the ids of `messages`
     std::map<std::string, Given> flags;
 };

@@ -46,8 +46,8 @@ std::unique_ptr<Broker> open_local(const Url& url, const std::string& origin, Op
     if (url.rest.empty() || url.rest.starts_with(":memory:"))
         throw UsageError(origin + ": the local broker needs a file, such as local:topics.db");
     if (url.rest.starts_with("//") && !url.rest.starts_with("///"))
-        throw UsageError(origin + ": the local broker has no host: write local:" + url.rest.substr(2) + " or, from the root, local:" +
-                         url.rest.substr(1));
+        throw UsageError(origin + ": the local broker has no host: write local:" + url.rest.substr(2) +
+                         " or, from the root, local:" + url.rest.substr(1));
     local::PublisherOptions publisher;
     publisher.retention = std::chrono::ceil<std::chrono::seconds>(options.duration("retention", publisher.retention));
     publisher.busy_timeout = options.duration("busy_timeout", publisher.busy_timeout);

@@ -18,12 +18,8 @@ public:
     SqliteUnitOfWork(sqlite::Database& db, const std::string& inbox_table, const Incoming& incoming)
         : UnitOfWork(incoming), session_(db), inbox_(inbox_table, session_) {}
 
-    InboxRepository& inbox() override {
-        return inbox_;
-    }
-    sqlite::Session& session() override {
-        return session_;
-    }
+    InboxRepository& inbox() override { return inbox_; }
+    sqlite::Session& session() override { return session_; }
 
 private:
     sqlite::Session session_;
@@ -50,7 +46,8 @@ public:
     std::unique_ptr<OutboxFeed> feed(const std::string& how, const std::string& origin,
                                      std::optional<std::chrono::seconds> retention) override {
         if (!how.empty() && how != "poll")
-            throw UsageError(origin + ": an SQLite store has no feed '" + how + "', it has poll (which commits wake at once)");
+            throw UsageError(origin + ": an SQLite store has no feed '" + how +
+                             "', it has poll (which commits wake at once)");
         sqlite::FeedOptions options = feed_;
         options.retention = retention;
         return std::make_unique<sqlite::OutboxFeed>(db_, options);
@@ -71,9 +68,7 @@ public:
         };
     }
 
-    std::unique_ptr<Admin> admin() override {
-        return sqlite::open_admin(db_, tables_.outbox, tables_.inbox);
-    }
+    std::unique_ptr<Admin> admin() override { return sqlite::open_admin(db_, tables_.outbox, tables_.inbox); }
 
 private:
     sqlite::Database db_;

@@ -19,9 +19,7 @@ public:
         throw UsageError(origin_ + ": stdout: can only be written to: consume needs a broker such as local:topics.db");
     }
 
-    std::vector<ConsumerLag> lags() override {
-        return {};
-    }
+    std::vector<ConsumerLag> lags() override { return {}; }
 
 private:
     std::string origin_;

@@ -3,8 +3,8 @@
 #include "txm/publisher.hpp"
 #include "txm/subscription.hpp"
 
-#include <cstdint>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>

@@ -91,9 +91,7 @@ struct Pipe {
             ::close(ends[0]);
         ends[0] = -1;
     }
-    int release_writer() {
-        return std::exchange(ends[1], -1);
-    }
+    int release_writer() { return std::exchange(ends[1], -1); }
     int ends[2] = {-1, -1};
 };
 
@@ -113,7 +111,8 @@ Child::Child(const std::string& command, const std::vector<std::string>& environ
     char* const arguments[] = {shell.data(), option.data(), text.data(), nullptr};
     const std::vector<char*> variables = merged_environment(environment);
     const std::lock_guard lock{mutex};
-    if (const int error = ::posix_spawn(&pid_, shell.c_str(), &spawn.actions, &spawn.attributes, arguments, variables.data()))
+    if (const int error =
+            ::posix_spawn(&pid_, shell.c_str(), &spawn.actions, &spawn.attributes, arguments, variables.data()))
         throw std::system_error(error, std::generic_category(), "cannot start the command of --exec");
     running.insert(pid_);
 }

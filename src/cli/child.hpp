@@ -16,7 +16,8 @@ class Child {
 public:
     /// Waits for the command's end. @param environment `NAME=value`, added to txm's own
     /// @returns its exit code, or 128 + the signal that killed it  @throws std::system_error when it cannot be started
-    static boost::asio::awaitable<int> run(std::string command, std::vector<std::string> environment, std::string input);
+    static boost::asio::awaitable<int> run(std::string command, std::vector<std::string> environment,
+                                           std::string input);
 
     /// Kills all that run now. *Thread safety*: any thread.
     static void kill_all() noexcept;

@@ -15,10 +15,10 @@
 #include "txm/error.hpp"
 #include "txm/sync_wait.hpp"
 
+#include <spdlog/logger.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <spdlog/logger.h>
 
 #include <exception>
 #include <fstream>
@@ -103,15 +103,20 @@ public:
         prepare_handler();
         outage_.emplace(context_.get_executor(), timeout(), [this](const std::string& why) { give_up(why); });
         watched_.emplace(*subscription_, *outage_);
-        runner_.emplace(*consumer_store_, *watched_, consumer_options(configuration, action_),
-                        [this](const Incoming& incoming, const Delivery& delivery) { return handle(incoming, delivery); });
-        runner_->on_event([this](const std::string& text) { reporter_.event(text); });
+        runner_.emplace(
+            *consumer_store_, *watched_, consumer_options(configuration, action_),
+            [this](const Incoming& incoming, const Delivery& delivery) { return handle(incoming, delivery); });
+        runner_->on_event([this](const std::string& text) {
+            if (gave_up_.empty())  // the last line says why
+                reporter_.event(text);
+        });
     }
 
     int run() {
         std::optional<AdminServer> server;
         if (const auto address = configuration_.find("admin"))
-            server.emplace(*address, configuration_.origin("admin"), [this] { return metrics(); }, [this] { return readiness(); });
+            server.emplace(
+                *address, configuration_.origin("admin"), [this] { return metrics(); }, [this] { return readiness(); });
         say_what_is_promised();
 
         std::exception_ptr failure;
@@ -151,8 +156,7 @@ private:
 
     void prepare_handler() {
         if (action_ == Action::sql) {
-            const Store::Effect effect =
-                store_->effect_of_sql(content_of(configuration_.required("sql")), name_);
+            const Store::Effect effect = store_->effect_of_sql(content_of(configuration_.required("sql")), name_);
             handler_ = [effect](UnitOfWork& uow, const Delivery& delivery) { return apply(effect, uow, delivery); };
         } else if (action_ == Action::exec) {
             exec_.emplace(configuration_.required("exec"), name_);
@@ -180,10 +184,13 @@ private:
     void say_what_is_promised() const {
         const std::string from = redacted(configuration_.text("broker"));
         if (action_ == Action::sql)
-            log().info("consuming from {} as '{}': exactly once, the statements and the inbox row are one transaction", from, name_);
+            log().info("consuming from {} as '{}': exactly once, the statements and the inbox row are one transaction",
+                       from, name_);
         else if (action_ == Action::exec)
-            log().info("consuming from {} as '{}': at least once, a command may run again when it ended and its inbox row was "
-                       "not yet committed", from, name_);
+            log().info(
+                "consuming from {} as '{}': at least once, a command may run again when it ended and its inbox row was "
+                "not yet committed",
+                from, name_);
         else
             log().info("consuming from {} as '{}': at least once, a line may be printed again", from, name_);
     }

@@ -26,7 +26,8 @@ Uuid parse_id(const std::string& text, const std::string& origin) {
 }
 
 MessageState parse_state(const std::string& text, const std::string& origin) {
-    for (const MessageState state : {MessageState::pending, MessageState::dispatched, MessageState::parked, MessageState::dead})
+    for (const MessageState state :
+         {MessageState::pending, MessageState::dispatched, MessageState::parked, MessageState::dead})
         if (text == to_string(state))
             return state;
     throw UsageError(origin + " must be one of pending, dispatched, parked, dead, not '" + text + "'");
@@ -52,11 +53,12 @@ public:
 private:
     void read_filter(const std::vector<std::string>& ids) {
         for (const std::string& id : ids)
-            if (const Uuid parsed = parse_id(id, "ID"); std::find(filter_.ids.begin(), filter_.ids.end(), parsed) == filter_.ids.end())
+            if (const Uuid parsed = parse_id(id, "ID");
+                std::find(filter_.ids.begin(), filter_.ids.end(), parsed) == filter_.ids.end())
                 filter_.ids.push_back(parsed);
         if (const auto state = configuration_.find("state")) {
             if (is_inbox_)
-                check_choice(state_ = *state, "processed|dead|skipped|parked", configuration_.origin("state"));
+                read_inbox_state(*state);
             else
                 filter_.state = parse_state(*state, configuration_.origin("state"));
         }
@@ -72,9 +74,15 @@ private:
             filter_.limit = static_cast<std::size_t>(configuration_.number("limit"));
     }
 
-    bool selects_everything() const {
-        return filter_.selects_everything() && state_.empty();
+    void read_inbox_state(const std::string& state) {
+        const bool changes = action_ == "replay" || action_ == "skip";
+        check_choice(state, changes ? "dead|parked" : "processed|dead|skipped|parked", configuration_.origin("state"));
+        state_ = state;
+        if (state == "dead" || state == "parked")
+            filter_.state = parse_state(state, configuration_.origin("state"));
     }
+
+    bool selects_everything() const { return filter_.selects_everything() && state_.empty(); }
 
     void check_use() const {
         if (!is_inbox_ && configuration_.find("consumer") && configuration_.origin("consumer") == "--consumer")
@@ -82,10 +90,16 @@ private:
         if (action_ == "show" && selects_everything())
             throw UsageError("messages show needs ids or a filter such as --aggregate ID");
         if ((action_ == "replay" || action_ == "skip") && filter_.ids.empty() && !configuration_.flag("yes"))
-            throw UsageError("messages " + action_ + " needs ids, or --yes to do it for all that the filters select (`txm messages list` "
+            throw UsageError("messages " + action_ +
+                             " needs ids, or --yes to do it for all that the filters select (`txm messages list` "
                              "with the same filters shows them)");
         if (action_ == "purge" && !filter_.before)
             throw UsageError("messages purge needs --before AGE, such as --before 30d");
+        // A row of an inbox has no topic or aggregate: what cannot be told apart must not be deleted.
+        if (action_ == "purge" && is_inbox_)
+            for (const char* filter : {"state", "topic", "aggregate", "correlation", "since", "limit"})
+                if (configuration_.find(filter) || !filter_.ids.empty())
+                    throw UsageError("messages purge --inbox takes --consumer and --before, no other filter");
     }
 
     int show() {
@@ -131,8 +145,10 @@ private:
         if (action_ == "purge" || filter_.ids.empty() || number + missing.size() >= filter_.ids.size())
             return code;
         flush_results();
-        report_failure(counted(filter_.ids.size() - missing.size() - number, "message") + " of those named could not be " + done + ": " +
-                       (action_ == "replay" ? "one that is still pending is sent anyway" : "only parked and dead ones can be"));
+        report_failure(
+            counted(filter_.ids.size() - missing.size() - number, "message") + " of those named could not be " + done +
+            ": " +
+            (action_ == "replay" ? "one that is still pending is sent anyway" : "only parked and dead ones can be"));
         return 1;
     }
 
@@ -159,21 +175,16 @@ private:
         flush_results();
         for (const Uuid& id : filter_.ids)
             if (missing.contains(id))
-                report_failure("no message " + id.to_string() +
-                               (is_inbox_ ? " in the inbox of consumer '" + consumer() + "'" : std::string(" in the outbox")));
+                report_failure(
+                    "no message " + id.to_string() +
+                    (is_inbox_ ? " in the inbox of consumer '" + consumer() + "'" : std::string(" in the outbox")));
         return 1;
     }
 
-    static Uuid id_of(const ListedMessage& item) {
-        return item.message.message_id;
-    }
-    static Uuid id_of(const ListedDelivery& item) {
-        return item.message_id;
-    }
+    static Uuid id_of(const ListedMessage& item) { return item.message.message_id; }
+    static Uuid id_of(const ListedDelivery& item) { return item.message_id; }
 
-    std::string consumer() const {
-        return configuration_.text("consumer");
-    }
+    std::string consumer() const { return configuration_.text("consumer"); }
 
     const Configuration& configuration_;
     const std::string& action_;

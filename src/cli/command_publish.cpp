@@ -51,8 +51,9 @@ public:
         } catch (const Error& error) {
             const auto line = lines_.find(error.message_id());
             if (error.code() == Errc::commit_outcome_unknown)
-                throw Error(error.code(), std::string(error.what()) + "; lines 1 to " + std::to_string(committed_line_) +
-                                              " are committed, those up to " + std::to_string(line_) + " perhaps");
+                throw Error(error.code(), std::string(error.what()) + "; lines 1 to " +
+                                              std::to_string(committed_line_) + " are committed, those up to " +
+                                              std::to_string(line_) + " perhaps");
             if (line == lines_.end())
                 throw Error(error.code(), std::string(error.what()) + "; " + committed_lines());
             refuse(line->second, error.what());
@@ -64,9 +65,7 @@ public:
     }
 
     /// What cannot be read counts as a fault of the line after the last one.
-    [[noreturn]] void refuse_next_line(const std::string& why) const {
-        refuse(line_ + 1, why);
-    }
+    [[noreturn]] void refuse_next_line(const std::string& why) const { refuse(line_ + 1, why); }
 
     std::string committed_lines() const {
         if (committed_line_ == 0)
@@ -74,12 +73,8 @@ public:
         return "lines 1 to " + std::to_string(committed_line_) + " are committed (" + counted(published_, "message") +
                "), nothing after them";
     }
-    bool has_waiting() const noexcept {
-        return !batch_.empty();
-    }
-    std::size_t published() const noexcept {
-        return published_;
-    }
+    bool has_waiting() const noexcept { return !batch_.empty(); }
+    std::size_t published() const noexcept { return published_; }
 
 private:
     [[noreturn]] void refuse(std::size_t line, const std::string& why) const {

@@ -13,10 +13,10 @@
 #include "txm/relay.hpp"
 #include "txm/sync_wait.hpp"
 
+#include <spdlog/logger.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <spdlog/logger.h>
 
 #include <exception>
 #include <optional>
@@ -64,14 +64,19 @@ public:
           relay_(*feed_, watched_, relay_options(configuration)),
           reporter_([this] { return summary(relay_.statistics()); },
                     [this] { return relay_.statistics().is_active ? "" : "waiting for the lease; "; }) {
-        relay_.on_event([this](const std::string& text) { reporter_.event(text); });
+        relay_.on_event([this](const std::string& text) {
+            if (gave_up_.empty())  // the last line says why
+                reporter_.event(text);
+        });
     }
 
     int run(const Configuration& configuration) {
         std::optional<AdminServer> server;
         if (const auto address = configuration.find("admin"))
-            server.emplace(*address, configuration.origin("admin"), [this] { return metrics(); }, [this] { return readiness(); });
-        log().info("relaying from {} to {}", redacted(configuration.text("store")), redacted(configuration.text("broker")));
+            server.emplace(
+                *address, configuration.origin("admin"), [this] { return metrics(); }, [this] { return readiness(); });
+        log().info("relaying from {} to {}", redacted(configuration.text("store")),
+                   redacted(configuration.text("broker")));
 
         std::exception_ptr failure;
         {

@@ -15,42 +15,32 @@ namespace {
 
 namespace json = boost::json;
 
-/// Why an operator should look, one sentence each.
-std::vector<std::string> complaints(const StoreStatus& status) {
-    std::vector<std::string> found = status.warnings;
-    if (status.dead > 0)
-        found.push_back(counted(status.dead, "dead letter") + ": see `txm messages list --state dead`, then replay, skip or purge");
-    if (status.lanes_held > 0)
-        found.push_back(counted(status.lanes_held, "aggregate") + " held back by a dead letter until it is replayed or skipped");
-    for (const InboxStatus& inbox : status.inboxes)
-        if (inbox.dead > 0)
-            found.push_back("consumer '" + inbox.consumer + "' has " + counted(inbox.dead, "dead letter") +
-                            ": see `txm messages list --inbox --consumer " + inbox.consumer + " --state dead`");
-    return found;
-}
-
 json::value seconds(const std::optional<std::chrono::seconds>& age) {
     return age ? json::value(age->count()) : json::value(nullptr);
 }
 
-void print_json(const StoreStatus& status, const std::vector<ConsumerLag>& lags, const std::vector<std::string>& problems) {
+void print_json(const StoreStatus& status, const std::vector<ConsumerLag>& lags) {
     json::array leases, inboxes, consumers;
     for (const LeaseStatus& lease : status.leases)
-        leases.push_back({{"name", lease.name}, {"member", lease.member}, {"fence", lease.fence}, {"held", lease.is_held}});
+        leases.push_back(
+            {{"name", lease.name}, {"member", lease.member}, {"fence", lease.fence}, {"held", lease.is_held}});
     for (const InboxStatus& inbox : status.inboxes)
-        inboxes.push_back({{"consumer", inbox.consumer},
-                           {"processed", inbox.processed},
-                           {"dead", inbox.dead},
-                           {"skipped", inbox.skipped},
-                           {"parked", inbox.parked},
-                           {"lanes_blocked", inbox.lanes_blocked},
-                           {"purged_to", inbox.purged_to ? json::value(to_iso8601(*inbox.purged_to)) : json::value(nullptr)}});
+        inboxes.push_back(
+            {{"consumer", inbox.consumer},
+             {"processed", inbox.processed},
+             {"dead", inbox.dead},
+             {"skipped", inbox.skipped},
+             {"parked", inbox.parked},
+             {"lanes_blocked", inbox.lanes_blocked},
+             {"purged_to", inbox.purged_to ? json::value(to_iso8601(*inbox.purged_to)) : json::value(nullptr)}});
     for (const ConsumerLag& lag : lags)
-        consumers.push_back(
-            {{"topic", lag.topic}, {"consumer", lag.consumer}, {"lag", lag.lag}, {"oldest_age", seconds(lag.oldest_age)}});
+        consumers.push_back({{"topic", lag.topic},
+                             {"consumer", lag.consumer},
+                             {"lag", lag.lag},
+                             {"oldest_age", seconds(lag.oldest_age)}});
     const json::object result{
-        {"healthy", problems.empty()},
-        {"problems", json::value_from(problems)},
+        {"healthy", status.warnings.empty()},
+        {"problems", json::value_from(status.warnings)},
         {"schema_version", status.schema_version},
         {"outbox",
          {{"pending", status.pending},
@@ -70,18 +60,21 @@ std::string age_text(const std::optional<std::chrono::seconds>& age) {
     return age ? short_duration(age->count()) : "-";
 }
 
-void print_tables(const StoreStatus& status, const std::vector<ConsumerLag>& lags, const std::vector<std::string>& problems) {
+void print_tables(const StoreStatus& status, const std::vector<ConsumerLag>& lags) {
     Table outbox{">PENDING", ">PARKED", ">DEAD", ">AGGREGATES BLOCKED", ">HELD", ">OLDEST"};
     outbox.add({std::to_string(status.pending), std::to_string(status.parked), std::to_string(status.dead),
-                std::to_string(status.lanes_blocked), std::to_string(status.lanes_held), age_text(status.oldest_pending_age)});
+                std::to_string(status.lanes_blocked), std::to_string(status.lanes_held),
+                age_text(status.oldest_pending_age)});
     outbox.finish();
 
     if (!status.inboxes.empty()) {
         write_result("\n");
-        Table inboxes{"CONSUMER", ">PROCESSED", ">DEAD", ">SKIPPED", ">PARKED", ">AGGREGATES BLOCKED", "REMEMBERS FROM"};
+        Table inboxes{"CONSUMER", ">PROCESSED",          ">DEAD",         ">SKIPPED",
+                      ">PARKED",  ">AGGREGATES BLOCKED", "REMEMBERS FROM"};
         for (const InboxStatus& inbox : status.inboxes)
             inboxes.add({shortened(inbox.consumer, 40), std::to_string(inbox.processed), std::to_string(inbox.dead),
-                         std::to_string(inbox.skipped), std::to_string(inbox.parked), std::to_string(inbox.lanes_blocked),
+                         std::to_string(inbox.skipped), std::to_string(inbox.parked),
+                         std::to_string(inbox.lanes_blocked),
                          inbox.purged_to ? to_iso8601(*inbox.purged_to) : "the start"});
         inboxes.finish();
     }
@@ -97,11 +90,12 @@ void print_tables(const StoreStatus& status, const std::vector<ConsumerLag>& lag
         write_result("\n");
         Table consumers{"TOPIC", "CONSUMER", ">BEHIND", ">OLDEST"};
         for (const ConsumerLag& lag : lags)
-            consumers.add({shortened(lag.topic, 60), shortened(lag.consumer, 40), std::to_string(lag.lag), age_text(lag.oldest_age)});
+            consumers.add({shortened(lag.topic, 60), shortened(lag.consumer, 40), std::to_string(lag.lag),
+                           age_text(lag.oldest_age)});
         consumers.finish();
     }
-    write_result(problems.empty() ? "\nhealthy\n" : "\nunhealthy:\n");
-    for (const std::string& problem : problems)
+    write_result(status.warnings.empty() ? "\nhealthy\n" : "\nunhealthy:\n");
+    for (const std::string& problem : status.warnings)
         write_result("  " + problem + "\n");
 }
 
@@ -113,12 +107,11 @@ int run_status(const Configuration& configuration) {
     std::vector<ConsumerLag> lags;
     if (configuration.find("broker"))
         lags = open_broker(configuration)->lags();
-    const std::vector<std::string> problems = complaints(status);
     if (configuration.json())
-        print_json(status, lags, problems);
+        print_json(status, lags);
     else
-        print_tables(status, lags, problems);
-    return problems.empty() ? 0 : 1;
+        print_tables(status, lags);
+    return status.warnings.empty() ? 0 : 1;
 }
 
 }  // namespace txm::cli

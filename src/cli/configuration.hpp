@@ -44,19 +44,13 @@ public:
     std::int64_t number(std::string_view name) const;
     std::chrono::milliseconds duration(std::string_view name) const;
     std::optional<std::chrono::seconds> retention(std::string_view name) const;
-    bool json() const {
-        return text("format") == "json";
-    }
+    bool json() const { return text("format") == "json"; }
 
     /// Where the value stands; the flag's name when there is none.
     std::string origin(std::string_view name) const;
 
-    const std::vector<Option>& store_options() const noexcept {
-        return store_options_;
-    }
-    const std::vector<Option>& broker_options() const noexcept {
-        return broker_options_;
-    }
+    const std::vector<Option>& store_options() const noexcept { return store_options_; }
+    const std::vector<Option>& broker_options() const noexcept { return broker_options_; }
 
 private:
     const Setting& setting(std::string_view name) const;

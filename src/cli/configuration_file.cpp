@@ -44,11 +44,12 @@ private:
                 sections += ", " + std::string(setting.section);
         }
         if (!known && !section.starts_with("consumer."))
-            throw UsageError(at(node) + "unknown " + (node.is_table() ? "section [" + section + "]" : "key '" + section + "'") +
+            throw UsageError(at(node) + "unknown " +
+                             (node.is_table() ? "section [" + section + "]" : "key '" + section + "'") +
                              " (the sections are " + sections + ")");
         if (!node.is_table())
-            throw UsageError(at(node) + section + " must be a section: [" + (section == "consumer" ? "consumer.NAME" : section) +
-                             "]");
+            throw UsageError(at(node) + section + " must be a section: [" +
+                             (section == "consumer" ? "consumer.NAME" : section) + "]");
         return *node.as_table();
     }
 
@@ -66,7 +67,8 @@ private:
                 auto& options = kind == "store" ? content_.store_options : content_.broker_options;
                 options.push_back({key, given.texts.front(), given.origin});
             } else {
-                throw UsageError(at(node) + "unknown key '" + key + "' in [" + section + "] (known: " + keys_of(kind) + ")");
+                throw UsageError(at(node) + "unknown key '" + key + "' in [" + section + "] (known: " + keys_of(kind) +
+                                 ")");
             }
         }
     }
@@ -114,13 +116,14 @@ private:
 FileContent read_file(const std::string& path) {
     std::ifstream stream{path, std::ios::binary};
     std::ostringstream text;
-    if (!stream || !(text << stream.rdbuf()) )
+    if (!stream || !(text << stream.rdbuf()))
         throw UsageError("cannot read the configuration file " + path);
     try {
         const toml::table root = toml::parse(text.str(), std::string_view(path));
         return Reader{path}.read(root);
     } catch (const toml::parse_error& error) {
-        throw UsageError(path + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+        throw UsageError(path + ":" + std::to_string(error.source().begin.line) + ": " +
+                         std::string(error.description()));
     }
 }
 

@@ -31,7 +31,8 @@ std::vector<std::string> variables(const Delivery& delivery, const std::string& 
     };
     for (const std::string& variable : result)
         if (variable.find('\0') != std::string::npos)
-            throw Rejected(variable.substr(0, variable.find('=')) + " holds a NUL character, which no environment variable can");
+            throw Rejected(variable.substr(0, variable.find('=')) +
+                           " holds a NUL character, which no environment variable can");
     return result;
 }
 

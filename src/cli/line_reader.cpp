@@ -17,7 +17,8 @@ namespace txm::cli {
 
 namespace {
 
-constexpr std::size_t longest_line = std::size_t{16} << 20;  // a payload of 1 MiB, every byte of it escaped, and headers
+constexpr std::size_t longest_line = std::size_t{16}
+                                     << 20;  // a payload of 1 MiB, every byte of it escaped, and headers
 constexpr std::size_t chunk = std::size_t{256} << 10;
 constexpr int idle_milliseconds = 100;
 

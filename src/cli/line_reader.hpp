@@ -27,12 +27,8 @@ public:
     void interrupt() noexcept;
 
     /// Bytes read so far, and of how many; 0 when the input is no regular file.
-    std::size_t bytes_read() const noexcept {
-        return bytes_read_;
-    }
-    std::size_t size() const noexcept {
-        return size_;
-    }
+    std::size_t bytes_read() const noexcept { return bytes_read_; }
+    std::size_t size() const noexcept { return size_; }
 
 private:
     Result fill(bool may_idle);

@@ -37,9 +37,7 @@ public:
         line += "}\n";
         out.append(line.data(), line.data() + line.size());
     }
-    std::unique_ptr<spdlog::formatter> clone() const override {
-        return std::make_unique<JsonFormatter>();
-    }
+    std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
 };
 
 class TextFormatter final : public spdlog::formatter {
@@ -54,9 +52,7 @@ public:
         line += '\n';
         out.append(line.data(), line.data() + line.size());
     }
-    std::unique_ptr<spdlog::formatter> clone() const override {
-        return std::make_unique<TextFormatter>();
-    }
+    std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<TextFormatter>(); }
 };
 
 bool json_format = false;

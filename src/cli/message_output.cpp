@@ -24,7 +24,8 @@ std::string optional_time(const std::optional<Timestamp>& time) {
     return time ? to_iso8601(*time) : std::string();
 }
 
-void append_failure(std::string& json, int attempts, const std::string& reason, const std::optional<Timestamp>& next, bool held) {
+void append_failure(std::string& json, int attempts, const std::string& reason, const std::optional<Timestamp>& next,
+                    bool held) {
     append_key(json, "attempts", std::to_string(attempts));
     append_key(json, "reason", reason.empty() ? "null" : quoted(reason));
     append_key(json, "next_attempt_at", next ? quoted(to_iso8601(*next)) : "null");
@@ -49,7 +50,8 @@ void MessageOutput::add(const ListedMessage& item) {
         append_failure(line, m.attempts, item.reason, item.next_attempt_at, item.held);
         append_key(line, "replays", std::to_string(m.replays));
         append_key(line, "approximate_dispatch_count", std::to_string(m.approximate_dispatch_count));
-        append_key(line, "last_dispatched_at", m.last_dispatched_at ? quoted(to_iso8601(*m.last_dispatched_at)) : "null");
+        append_key(line, "last_dispatched_at",
+                   m.last_dispatched_at ? quoted(to_iso8601(*m.last_dispatched_at)) : "null");
         write_result(line + "\n");
     } else if (full_) {
         add_block(&m);
@@ -65,7 +67,7 @@ void MessageOutput::add(const ListedMessage& item) {
         table_->add({std::to_string(m.sequence), m.message_id.to_string(),
                      std::string(to_string(m.state)) + (item.held ? "*" : ""), std::to_string(m.attempts),
                      shortened(m.topic, 32), shortened(m.aggregate_id.str(), 40), to_iso8601(m.stored_at),
-                     shortened(item.reason, 60)});
+                     shortened_middle(item.reason, 70)});
     }
 }
 
@@ -94,7 +96,8 @@ void MessageOutput::add(const ListedDelivery& item) {
         const std::string topic = item.message ? item.message->topic : "";
         const std::string aggregate = item.message ? item.message->aggregate_id.str() : "";
         table_->add({item.message_id.to_string(), item.state + (item.held ? "*" : ""), std::to_string(item.attempts),
-                     shortened(topic, 32), shortened(aggregate, 40), to_iso8601(item.created_at), shortened(item.reason, 60)});
+                     shortened(topic, 32), shortened(aggregate, 40), to_iso8601(item.created_at),
+                     shortened_middle(item.reason, 70)});
     }
 }
 

@@ -60,7 +60,8 @@ void add_metrics(Metrics& metrics, const ConsumerStatistics& s, const std::strin
     const Labels labels{{"consumer", consumer}};
     add_counter(metrics, "txm_consumer_received_total", "Deliveries received", s.received, labels);
     add_counter(metrics, "txm_consumer_processed_total", "Deliveries that took effect", s.processed, labels);
-    add_counter(metrics, "txm_consumer_duplicates_total", "Deliveries that had taken effect before", s.duplicates, labels);
+    add_counter(metrics, "txm_consumer_duplicates_total", "Deliveries that had taken effect before", s.duplicates,
+                labels);
     add_counter(metrics, "txm_consumer_ignored_total", "Deliveries without a handler", s.ignored, labels);
     add_counter(metrics, "txm_consumer_failures_total", "Tries that failed", s.failed, labels);
     add_counter(metrics, "txm_consumer_parked_total", "Deliveries that were parked", s.parked, labels);
@@ -93,7 +94,8 @@ void add_metrics(Metrics& metrics, const StoreStatus& status) {
 void add_metrics(Metrics& metrics, const std::vector<ConsumerLag>& lags) {
     if (lags.empty())
         return;
-    auto& added = family(metrics, "txm_broker_lag", "Messages that a consumer has not settled", prometheus::MetricType::Gauge);
+    auto& added =
+        family(metrics, "txm_broker_lag", "Messages that a consumer has not settled", prometheus::MetricType::Gauge);
     for (const ConsumerLag& lag : lags)
         add_value(added, static_cast<double>(lag.lag), {{"topic", lag.topic}, {"consumer", lag.consumer}});
 }

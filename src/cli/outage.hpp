@@ -25,9 +25,7 @@ public:
     void failed(const std::string& why);
     void recovered();
 
-    bool is_down() const noexcept {
-        return is_down_;
-    }
+    bool is_down() const noexcept { return is_down_; }
 
 private:
     std::optional<std::chrono::milliseconds> patience_;
@@ -43,15 +41,9 @@ public:
     WatchedPublisher(Publisher& publisher, Outage& outage) : publisher_(publisher), outage_(outage) {}
 
     awaitable<void> publish(PublishBatch& batch) override;
-    bool gapless() const noexcept override {
-        return publisher_.gapless();
-    }
-    std::size_t max_concurrent_batches() const override {
-        return publisher_.max_concurrent_batches();
-    }
-    std::string destination(const StoredMessage& message) const override {
-        return publisher_.destination(message);
-    }
+    bool gapless() const noexcept override { return publisher_.gapless(); }
+    std::size_t max_concurrent_batches() const override { return publisher_.max_concurrent_batches(); }
+    std::string destination(const StoredMessage& message) const override { return publisher_.destination(message); }
 
 private:
     Publisher& publisher_;
@@ -64,18 +56,10 @@ public:
     WatchedSubscription(Subscription& subscription, Outage& outage) : subscription_(subscription), outage_(outage) {}
 
     awaitable<std::vector<Delivery>> receive(std::size_t max) override;
-    awaitable<void> acknowledge(const Delivery& delivery) override {
-        return subscription_.acknowledge(delivery);
-    }
-    awaitable<void> extend(const Delivery& delivery) override {
-        return subscription_.extend(delivery);
-    }
-    awaitable<void> drain() override {
-        return subscription_.drain();
-    }
-    void interrupt() override {
-        subscription_.interrupt();
-    }
+    awaitable<void> acknowledge(const Delivery& delivery) override { return subscription_.acknowledge(delivery); }
+    awaitable<void> extend(const Delivery& delivery) override { return subscription_.extend(delivery); }
+    awaitable<void> drain() override { return subscription_.drain(); }
+    void interrupt() override { subscription_.interrupt(); }
 
 private:
     Subscription& subscription_;

@@ -94,6 +94,18 @@ std::string shortened(std::string_view text, std::size_t width) {
     return result;
 }
 
+std::string shortened_middle(std::string_view text, std::size_t width) {
+    const std::size_t length = characters(text);
+    if (length <= width)
+        return shortened(text, width);
+    // The last characters begin where all but they have passed.
+    std::size_t skip = length - (width - width / 3 - 1), at = 0;
+    while (skip > 0 || (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80))
+        if ((static_cast<unsigned char>(text[at++]) & 0xC0) != 0x80)
+            --skip;
+    return shortened(text, width / 3) + shortened(text.substr(at), width);
+}
+
 std::string counted(std::size_t number, std::string_view noun) {
     return std::to_string(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
 }

@@ -34,6 +34,9 @@ private:
 /// `text` on one line and at most `width` characters, for a cell: control characters as blanks, the rest cut off with `…`.
 std::string shortened(std::string_view text, std::size_t width);
 
+/// The same, cut in the middle: an error says at its begin what failed and at its end why.
+std::string shortened_middle(std::string_view text, std::size_t width);
+
 /// 1 message, 2 messages.
 std::string counted(std::size_t number, std::string_view noun);
 

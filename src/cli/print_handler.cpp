@@ -5,10 +5,10 @@
 #include "core/fault_point.hpp"
 #include "core/message_json.hpp"
 
+#include <spdlog/logger.h>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <spdlog/logger.h>
 
 #include <utility>
 

@@ -48,7 +48,8 @@ public:
     awaitable<void> park(std::span<const Delivery> deliveries, Timestamp next_attempt, std::string reason) override;
     awaitable<std::vector<Delivery>> take_parked(std::size_t max) override;
     awaitable<void> unpark(const Delivery& delivery) override;
-    awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why, bool hold) override;
+    awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why,
+                                bool hold) override;
     awaitable<Timestamp> purged_to() override;
     awaitable<std::size_t> purge_inbox(std::chrono::seconds retention, std::size_t limit) override;
     awaitable<bool> lease(std::string what) override;

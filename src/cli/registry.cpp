@@ -37,7 +37,7 @@ constexpr BrokerEntry brokers[] = {
 
 // Schemes that txm knows by name, so that a build without one says so.
 constexpr std::array<std::string_view, 4> known_stores{"sqlite", "postgres", "postgresql", "dynamodb"};
-constexpr std::array<std::string_view, 12> known_brokers{"local", "kafka", "nats", "amqp",  "amqps", "redis",
+constexpr std::array<std::string_view, 12> known_brokers{"local",  "kafka", "nats", "amqp",  "amqps", "redis",
                                                          "rediss", "sns",   "sqs",  "https", "http",  "stdout"};
 
 template <class Entries, class Known>
@@ -98,7 +98,8 @@ std::string store_schema(const Configuration& configuration, const std::string& 
 std::unique_ptr<Broker> open_broker(const Configuration& configuration) {
     const std::string text = configuration.required("broker"), origin = configuration.origin("broker");
     const Url url = parse_url(text, origin);
-    const BrokerEntry& entry = find_entry(brokers, known_brokers, url, origin, "broker", "--store", knows(known_stores, url));
+    const BrokerEntry& entry =
+        find_entry(brokers, known_brokers, url, origin, "broker", "--store", knows(known_stores, url));
     Options options = all_options(url, configuration.broker_options());
     return entry.open(url, origin, options);
 }

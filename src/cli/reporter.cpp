@@ -2,10 +2,10 @@
 
 #include "cli/log.hpp"
 
+#include <spdlog/logger.h>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <spdlog/logger.h>
 
 #include <chrono>
 

@@ -15,7 +15,8 @@ namespace txm::cli {
 class Reporter {
 public:
     /// @param summary the figures, as one line  @param state what to say before them while it runs
-    explicit Reporter(std::function<std::string()> summary, std::function<std::string()> state = [] { return ""; })
+    explicit Reporter(
+        std::function<std::string()> summary, std::function<std::string()> state = [] { return ""; })
         : summary_(std::move(summary)), state_(std::move(state)) {}
 
     /// Reports until it is destroyed with its executor.

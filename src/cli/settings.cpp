@@ -16,7 +16,8 @@ constexpr auto file = Setting::Source::file;
 // What selects messages for one invocation, or confirms it, is a flag alone: in the environment it would act by surprise.
 constexpr std::array table{
     Setting{"config", environment, "", "", Kind::text, "FILE", "", every_command, "read settings from this TOML file"},
-    Setting{"store", file, "store", "url", Kind::text, "URL", "", every_command, "the database, such as sqlite:orders.db"},
+    Setting{"store", file, "store", "url", Kind::text, "URL", "", every_command,
+            "the database, such as sqlite:orders.db"},
     Setting{"broker", file, "broker", "url", Kind::text, "URL", "", migrate | relay | consume | status,
             "the broker, such as local:topics.db or stdout:"},
     Setting{"format", environment, "", "", Kind::choice, "table|json", "table", every_command,
@@ -29,7 +30,8 @@ constexpr std::array table{
     Setting{"print", flag, "", "", Kind::optional_choice, "sql|cloudformation|terraform", "sql", migrate,
             "show what would be created instead of creating it"},
     Setting{"topic", flag, "", "", Kind::list, "TOPIC", "", migrate, "a topic to create where the broker needs it"},
-    Setting{"consumer", flag, "", "", Kind::list, "NAME", "", migrate, "a consumer to prepare where the broker needs it"},
+    Setting{"consumer", flag, "", "", Kind::list, "NAME", "", migrate,
+            "a consumer to prepare where the broker needs it"},
 
     Setting{"batch", file, "outbox", "batch", Kind::number, "N", "100", publish, "lines a transaction, at most"},
 
@@ -45,7 +47,8 @@ constexpr std::array table{
             "start although the broker's settings can lose acknowledged messages"},
     Setting{"timeout", file, "relay", "timeout", Kind::duration, "DURATION", "", relay,
             "give up when the broker is unreachable for that long"},
-    Setting{"relay_batch", file, "relay", "batch", Kind::number, "N", "512", relay, "messages sent to the broker at once"},
+    Setting{"relay_batch", file, "relay", "batch", Kind::number, "N", "512", relay,
+            "messages sent to the broker at once"},
     Setting{"max_in_flight", file, "relay", "max_in_flight", Kind::number, "N", "4096", relay,
             "messages in memory, at most"},
     Setting{"backoff", file, "relay", "backoff", Kind::duration, "DURATION", "100ms", relay,
@@ -57,7 +60,8 @@ constexpr std::array table{
     Setting{"outbox_retention", file, "outbox", "retention", Kind::duration, "DURATION|forever", "7d", relay,
             "dispatched messages older than that are deleted; 0: at once"},
 
-    Setting{"topic", file, "consumer", "topic", Kind::list, "TOPIC", "", consume, "a topic to consume; may be repeated"},
+    Setting{"topic", file, "consumer", "topic", Kind::list, "TOPIC", "", consume,
+            "a topic to consume; may be repeated"},
     Setting{"consumer", environment, "", "", Kind::text, "NAME", "default", consume | messages,
             "who takes effect; two consumers of one store need two names"},
     Setting{"from", file, "consumer", "from", Kind::choice, "start|end", "start", consume,
@@ -156,7 +160,8 @@ void print_settings(std::ostream& out) {
         out << "| `" << s.flag() << value << "` | ";
         out << (s.source == Setting::Source::flag ? std::string() : "`" + s.variable() + "`") << " | ";
         out << (s.source == Setting::Source::file ? "`" + s.file_key() + "`" : std::string()) << " | ";
-        out << (s.kind == Kind::flag || s.fallback.empty() ? std::string() : "`" + std::string(s.fallback) + "`") << " | ";
+        out << (s.kind == Kind::flag || s.fallback.empty() ? std::string() : "`" + std::string(s.fallback) + "`")
+            << " | ";
         out << command_names(s.commands) << " | " << s.help << " |\n";
     }
 }

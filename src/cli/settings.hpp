@@ -30,10 +30,10 @@ struct Setting {
     enum class Kind { text, choice, number, duration, flag, list, optional_choice };
     enum class Source { flag, environment, file };  ///< each includes those before it
 
-    std::string_view name;      ///< `max_attempts`: flag `--max-attempts`, variable `TXM_MAX_ATTEMPTS`
-    Source source;              ///< the widest one
-    std::string_view section;   ///< of the file; `consumer` stands for `[consumer.NAME]`
-    std::string_view key;       ///< in that section
+    std::string_view name;     ///< `max_attempts`: flag `--max-attempts`, variable `TXM_MAX_ATTEMPTS`
+    Source source;             ///< the widest one
+    std::string_view section;  ///< of the file; `consumer` stands for `[consumer.NAME]`
+    std::string_view key;      ///< in that section
     Kind kind;
     std::string_view value;     ///< what help calls the value; the choices, separated by `|`
     std::string_view fallback;  ///< the default; empty when there is none

@@ -72,7 +72,8 @@ awaitable<void> StdoutFile::write_all(std::string_view bytes) {
             continue;
         }
         fault::point("stdout.write");
-        const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), std::min(bytes.size(), is_file_ ? file_chunk : pipe_chunk));
+        const ssize_t written =
+            ::write(STDOUT_FILENO, bytes.data(), std::min(bytes.size(), is_file_ ? file_chunk : pipe_chunk));
         if (written < 0) {
             const int error = errno;
             if (error != EINTR && error != EAGAIN)

@@ -17,9 +17,7 @@ public:
 
     awaitable<void> publish(PublishBatch& batch) override;
 
-    bool gapless() const noexcept override {
-        return true;
-    }
+    bool gapless() const noexcept override { return true; }
 
 private:
     StdoutFile file_;

@@ -30,7 +30,8 @@ std::string decoded(std::string_view text, const std::string& origin) {
         const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
         const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
         if (low < 0 || high * 16 + low == 0)
-            throw UsageError(origin + ": '" + std::string(text.substr(i, 3)) + "' is not a percent-encoded byte (write % as %25)");
+            throw UsageError(origin + ": '" + std::string(text.substr(i, 3)) +
+                             "' is not a percent-encoded byte (write % as %25)");
         result += static_cast<char>(high * 16 + low);
         i += 2;
     }
@@ -51,16 +52,19 @@ bool is_secret(std::string_view name) {
 Url parse_url(std::string_view text, const std::string& origin) {
     const std::size_t colon = text.find(':');
     const auto is_scheme = [](std::string_view name) {
-        return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '+'; });
+        return !name.empty() &&
+               std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '+'; });
     };
     if (colon == std::string_view::npos || !is_scheme(text.substr(0, colon)))
-        throw UsageError(origin + ": '" + redacted(text) + "' is not a URL such as sqlite:orders.db or local:topics.db");
+        throw UsageError(origin + ": '" + redacted(text) +
+                         "' is not a URL such as sqlite:orders.db or local:topics.db");
 
     Url url;
     url.shown = redacted(text);
     url.scheme = text.substr(0, colon);
     const std::size_t question = text.find('?', colon);
-    url.rest = decoded(text.substr(colon + 1, question == std::string_view::npos ? question : question - colon - 1), origin);
+    url.rest =
+        decoded(text.substr(colon + 1, question == std::string_view::npos ? question : question - colon - 1), origin);
     std::string_view query = question == std::string_view::npos ? std::string_view{} : text.substr(question + 1);
     while (!query.empty()) {
         const std::size_t end = std::min(query.find('&'), query.size());
@@ -73,7 +77,8 @@ Url parse_url(std::string_view text, const std::string& origin) {
         for (const Option& other : url.options)
             if (other.name == name)
                 throw UsageError(origin + ": parameter '" + name + "' is given twice");
-        url.options.push_back({name, decoded(parameter.substr(equals + 1), origin), origin + ": parameter '" + name + "'"});
+        url.options.push_back(
+            {name, decoded(parameter.substr(equals + 1), origin), origin + ": parameter '" + name + "'"});
     }
     return url;
 }

@@ -18,8 +18,8 @@ struct Unit {
     std::string_view name;
     std::int64_t milliseconds;
 };
-constexpr std::array units{Unit{"ms", 1},         Unit{"s", 1000},       Unit{"m", 60'000},
-                           Unit{"h", 3'600'000},  Unit{"d", 86'400'000}, Unit{"w", 604'800'000}};
+constexpr std::array units{Unit{"ms", 1},        Unit{"s", 1000},       Unit{"m", 60'000},
+                           Unit{"h", 3'600'000}, Unit{"d", 86'400'000}, Unit{"w", 604'800'000}};
 
 std::optional<std::chrono::milliseconds> try_duration(std::string_view text) {
     std::int64_t number = 0;
