@@ -39,8 +39,8 @@ constexpr std::size_t lanes = 64;
 /// FNV-1a: the same lane in every life of the process.
 std::size_t lane_of(const std::string& customer) {
     std::uint64_t hash = 0xcbf29ce484222325;
-    for (const unsigned char c : customer)
-        hash = (hash ^ c) * 0x100000001b3;
+    for (const char c : customer)
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     return hash % lanes;
 }
 
