@@ -101,6 +101,9 @@ public:
 
     bool is_empty() const { return queue_.empty() && unacknowledged_.empty(); }
     std::size_t unacknowledged() const { return unacknowledged_.size(); }
+    bool acknowledged_one(const Uuid& id) const {
+        return std::find(acknowledged.begin(), acknowledged.end(), id) != acknowledged.end();
+    }
 
     Hook hook{};
     std::vector<Uuid> acknowledged{};
@@ -150,6 +153,8 @@ public:
             result.push_back(held.contains(lane) || (parked.contains(lane) && !parked.at(lane).empty()));
         }
         co_await boost::asio::post(boost::asio::use_awaitable);
+        if (late_answer)
+            co_await late_answer();
         co_return result;
     }
 
@@ -245,6 +250,7 @@ public:
     }
 
     Hook hook{};
+    std::function<awaitable<void>()> late_answer{};  ///< between the answer of is_parked() and its arrival
     std::map<Uuid, Row> inbox{};
     std::map<Uuid, std::string> dead{};
     std::map<Uuid, int> dead_attempts{};

@@ -84,23 +84,31 @@ TEST_F(ConsumerParkingTest, many_blocked_lanes_are_parked_at_once_and_others_flo
 }
 
 TEST_F(ConsumerParkingTest, lane_parked_while_the_store_is_asked_keeps_its_order) {
-    // The answer of is_parked() is made before the lane is parked and arrives after it.
-    bool is_mended = false;
-    fail_until(1, is_mended);
+    // The second answer of is_parked() is made before the lane is parked, and arrives after it.
     options.park_after = milliseconds(0);
     options.max_backoff = options.backoff = std::chrono::hours(1);
-    push("a", 1);
-    bool was_asked = false;
-    store.hook = [&](const std::string& step) {
-        if (step == "park" && !std::exchange(was_asked, true)) {
-            push("a", 2);
-            push("a", 3);
-        }
+    int answers = 0;
+    store.late_answer = [&]() -> awaitable<void> {
+        if (++answers != 2)
+            co_return;
+        while (!topic.acknowledged_one(message("", 1).message_id))
+            co_await boost::asio::post(boost::asio::use_awaitable);
     };
+    meanwhile = [&](const Delivery& delivery) -> awaitable<void> {
+        if (number(delivery) != 1)
+            co_return;
+        push("a", 2);
+        push("a", 3);
+        while (answers < 2)
+            co_await boost::asio::post(boost::asio::use_awaitable);
+        throw std::runtime_error("not yet");
+    };
+    push("a", 1);
     run();
     EXPECT_EQ(effects.size(), 0u);
     EXPECT_EQ(store.parked_count(), 3u);
-    is_mended = true;
+    store.late_answer = {};
+    meanwhile = {};
     run_parked();
     EXPECT_THAT(effects_of("a"), ElementsAre(1, 2, 3));
 }
