@@ -23,6 +23,8 @@ function(txm_component name)
     target_link_libraries(${target} PUBLIC txm_${required})
   endforeach()
 
+  txm_precompile(${target})
+
   set_property(GLOBAL APPEND PROPERTY TXM_COMPONENTS ${name})
   set_property(GLOBAL PROPERTY TXM_COMPONENT_${name}_REQUIRES ${arg_REQUIRES})
   if(TXM_INSTALL)

@@ -12,17 +12,7 @@ endforeach()
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/tests/precompiled.cpp CONTENT "")
 add_library(txm_test_precompiled OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/tests/precompiled.cpp)
 target_link_libraries(txm_test_precompiled PRIVATE txm::core GTest::gtest GTest::gmock)
-target_precompile_headers(
-  txm_test_precompiled
-  PRIVATE
-  <gmock/gmock.h>
-  <gtest/gtest.h>
-  <boost/asio/awaitable.hpp>
-  <boost/asio/co_spawn.hpp>
-  <boost/asio/io_context.hpp>
-  <boost/asio/steady_timer.hpp>
-  <boost/asio/this_coro.hpp>
-  <boost/asio/use_awaitable.hpp>)
+txm_precompile(txm_test_precompiled <gmock/gmock.h> <gtest/gtest.h>)
 
 # txm_test(NAME uuid SOURCES uuid_test.cpp LIBRARIES txm::core LABELS unit)
 #
@@ -36,7 +26,9 @@ function(txm_test)
   add_executable(${target} ${arg_SOURCES})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin/tests)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
-  target_precompile_headers(${target} REUSE_FROM txm_test_precompiled)
+  if(TXM_PRECOMPILE)
+    target_precompile_headers(${target} REUSE_FROM txm_test_precompiled)
+  endif()
   target_link_libraries(${target} PRIVATE ${arg_LIBRARIES} GTest::gtest GTest::gmock GTest::gmock_main)
   txm_add_test(gtest ${arg_NAME} $<TARGET_FILE:${target}>)
 endfunction()
