@@ -6,6 +6,7 @@
 #include "core/message_json.hpp"
 
 #include <spdlog/logger.h>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -34,6 +35,8 @@ awaitable<void> PrintHandler::handle(const Delivery& delivery) {
 // Writes what is waiting now. Lines that come meanwhile are the next batch, which one of its own lanes will write.
 awaitable<void> PrintHandler::write_batch() {
     is_writing_ = true;
+    // Lets the lanes that are ready add their lines: a flush costs the same for one line and for all.
+    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
     const std::shared_ptr<Batch> batch = std::exchange(open_, std::make_shared<Batch>());
     try {
         co_await file_.write(batch->lines);
