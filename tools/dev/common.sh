@@ -41,7 +41,7 @@ heartbeat() {
     while true; do
         sleep 15 &
         wait $!
-        say "$1 … $(tail -n 1 "$2" | cut -c -90)"
+        say "$1 … $(tail -n 1 "$2" 2>/dev/null | cut -c -90)"
     done
 }
 
