@@ -1,6 +1,7 @@
 #include "txm/timestamp.hpp"
 
 #include <cstddef>
+#include <cstring>
 #include <stdexcept>
 
 namespace txm {
@@ -85,8 +86,10 @@ std::string to_iso8601(Timestamp time) {
     put_digits(text + 14, static_cast<unsigned>(clock.minutes().count()), 2);
     put_digits(text + 17, static_cast<unsigned>(clock.seconds().count()), 2);
     const auto micros = static_cast<unsigned>(clock.subseconds().count());
-    if (micros == 0)
-        return std::string(text, 19) + "+00:00";
+    if (micros == 0) {
+        std::memcpy(text + 19, "+00:00", 6);
+        return std::string(text, 25);
+    }
     put_digits(text + 20, micros, 6);
     return std::string(text, sizeof text - 1);
 }
