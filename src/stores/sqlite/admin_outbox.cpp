@@ -57,12 +57,10 @@ void bind_all(Query& query, const MessageFilter& filter, const FilterSql& condit
 
 OutboxAdmin::Page OutboxAdmin::list(Connection& connection, const MessageFilter& filter, Sequence after,
                                     std::size_t limit) const {
-    const std::string columns =
-        std::string(outbox_row_columns) + ", d.reason, d.held, (select l.reason from txm_lane l where l.outbox = '" +
-        table_ +
-        "' and l.aggregate_id = o.aggregate_id), (select coalesce(l.next_attempt_at, '') from txm_lane l "
-        "where l.outbox = '" +
-        table_ + "' and l.aggregate_id = o.aggregate_id)";
+    const std::string lane = "from txm_lane l where l.outbox = '" + table_ + "' and l.aggregate_id = o.aggregate_id)";
+    std::string columns{outbox_row_columns};
+    columns.append(", d.reason, d.held, (select l.reason ").append(lane);
+    columns.append(", (select coalesce(l.next_attempt_at, '') ").append(lane);
     const FilterSql conditions{filter, "o.", first_filter_parameter};
     const std::string ids = json_ids(filter.ids);
     const std::string sql = from(filter, columns, "1");
