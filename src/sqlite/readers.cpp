@@ -47,10 +47,9 @@ struct Readers::Impl {
     }
 
     void submit(std::shared_ptr<ReadJob> job) {
-        {
-            const std::scoped_lock lock(mutex);
-            queue.push_back(std::move(job));
-        }
+        const std::scoped_lock lock(mutex);
+        queue.push_back(std::move(job));
+        // Under the lock: once the job is done, its owner may destroy this at once.
         changed.notify_one();
     }
 
