@@ -18,7 +18,8 @@ public:
     /// The committed message of that id, if there is one.
     virtual awaitable<std::optional<StoredMessage>> get(Uuid message_id) = 0;
 
-    /// Records that a broker has the message, at once; each call adds one to approximate_dispatch_count.
+    /// Records that a broker has the message, at once, or in the transaction that the session has open; each call adds
+    /// one to approximate_dispatch_count. What was a dead letter is none any more.
     /// @throws MessageNotFoundError
     virtual awaitable<void> mark_as_dispatched(Uuid message_id) = 0;
 

@@ -26,7 +26,7 @@ enum class CommitOutcome { committed, rolled_back, still_unknown };
 /// Destroyed uncommitted, it discards what it holds, without waiting and without throwing. After commit() or rollback()
 /// it can be used again. A failed commit leaves nothing staged: commit() then throws until rollback() is called or
 /// something new is staged, so that a forgotten failure cannot look like success. After CommitOutcomeUnknown only
-/// resolve() and rollback() are allowed.
+/// resolve() and rollback() are allowed; `rolled_back` is a failed commit like any other.
 ///
 /// *Thread safety*: one coroutine or thread at a time.
 class Session {
@@ -52,7 +52,8 @@ public:
 
 protected:
     /// Called by a session at the start of commit(), before it looks at what is staged: lets a unit of work add its
-    /// inbox row to every transaction, and refuse a second commit.
+    /// inbox row to every transaction, and refuse a second commit. Not called where commit() throws because the one before
+    /// failed and nothing was staged since: the inbox row alone would say that the message took effect.
     void before_commit() {
         if (before_commit_)
             before_commit_();

@@ -51,7 +51,6 @@ private:
 
     std::optional<Incoming> incoming_;
     bool committed_ = false;
-    bool tried_ = false;  // a commit was begun and did not succeed
     bool hooked_ = false;
 };
 

@@ -33,14 +33,6 @@ Statement inbox_insert(Dialect dialect, std::string_view table, const Incoming& 
             handled_at,
             stored_at,
             hash};
-    // A replay is an operator's word that it had no effect.
-    if (incoming.replay)
-        return Statement{sql + "values (?, ?, ?, ?, ?) on conflict do nothing",
-                         incoming.consumer,
-                         incoming.message_id,
-                         handled_at,
-                         stored_at,
-                         hash};
     const std::string purged_to = "purged_to/" + std::string(table) + "/" + incoming.consumer;
     return Statement{sql +
                          "select ?, ?, ?, ?, ? where not exists (select 1 from txm_meta where key = ? and value >= ?)"
@@ -100,6 +92,7 @@ void InboxRepository::save(const Incoming& incoming) {
     const std::string name = detail::quoted_identifier(table_);
     const std::string key =
         choose(dialect_, " where consumer = ? and message_id = ?", " where consumer = $1 and message_id = $2::uuid");
+    // A replay flips a dead letter. Where there is none, it is as much a stranger as any other.
     if (mine.replay && execute_(Statement{"update " + name + " set state = 0" + key + " and state = 1", mine.consumer,
                                           mine.message_id}) == 1)
         return;

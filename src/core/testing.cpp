@@ -11,13 +11,12 @@ awaitable<void> FakeSession::commit() {
     if (condition_ == Condition::unknown)
         throw CommitOutcomeUnknown(
             "the outcome of the previous commit is not known: co_await resolve(), or rollback()");
+    if (condition_ == Condition::failed && writes_.empty())
+        throw Error(Errc::commit_failed_before,
+                    "the previous commit failed and nothing was staged since: rollback(), or stage the work again");
     before_commit();
-    if (writes_.empty()) {
-        if (condition_ == Condition::failed)
-            throw Error(Errc::commit_failed_before,
-                        "the previous commit failed and nothing was staged since: rollback(), or stage the work again");
+    if (writes_.empty())
         co_return;
-    }
     condition_ = Condition::failed;
     if (const auto failure = std::exchange(failure_, nullptr)) {
         writes_.clear();
@@ -59,10 +58,11 @@ awaitable<CommitOutcome> FakeSession::resolve() {
         throw std::logic_error("txm: resolve() is for a session whose commit threw CommitOutcomeUnknown");
     if (truth_ == CommitOutcome::still_unknown)
         co_return truth_;
-    condition_ = Condition::ready;
     writes_ = std::exchange(in_doubt_, {});
+    condition_ = Condition::failed;
     if (truth_ == CommitOutcome::committed) {
         write_all();
+        condition_ = Condition::ready;
         committed();
     }
     writes_.clear();

@@ -19,17 +19,10 @@ void UnitOfWork::hook() {
 void UnitOfWork::before_commit() {
     if (!incoming_)
         return;
-    const Staged staged = session().staged();
-    if (committed_) {
-        if (staged != Staged::nothing)
-            throw AlreadyCommittedError(incoming_->message_id);
-        return;
-    }
-    // After a failed commit the inbox row alone must not go through: it would say that the message took effect.
-    if (tried_ && staged == Staged::nothing)
-        return;
-    tried_ = true;
-    inbox().save(*incoming_);
+    if (!committed_)
+        inbox().save(*incoming_);
+    else if (session().staged() != Staged::nothing)
+        throw AlreadyCommittedError(incoming_->message_id);
 }
 
 awaitable<void> UnitOfWork::enter() {
@@ -44,7 +37,6 @@ awaitable<void> UnitOfWork::commit() {
 }
 
 void UnitOfWork::rollback() noexcept {
-    tried_ = false;
     session().rollback();
 }
 

@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -38,8 +40,8 @@ public:
 
     /// Next row? @throws Error mapped from SQLite's code
     bool step();
-    /// Steps to the end; gives the number of rows changed by it.
-    std::size_t run();
+    /// Steps to the end, and keeps the rows when `rows` is not null; gives the number of rows changed by it.
+    std::size_t run(std::vector<Row>* rows = nullptr);
     /// Ready to be bound and stepped again.
     void reset() noexcept;
 

@@ -102,10 +102,12 @@ bool Query::step() {
     return false;
 }
 
-std::size_t Query::run() {
+std::size_t Query::run(std::vector<Row>* rows) {
     sqlite3* const db = sqlite3_db_handle(statement_->handle);
     const auto before = sqlite3_total_changes64(db);
-    while (step()) {}
+    while (step())
+        if (rows)
+            rows->push_back(row());
     // The last count stands when a statement changes no row, such as a DDL.
     if (sqlite3_total_changes64(db) == before)
         return 0;

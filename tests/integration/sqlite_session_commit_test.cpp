@@ -190,6 +190,7 @@ TEST_F(SqliteCommit, outcome_unknown_until_the_disk_is_well_again) {
 
     flushes_to_fail = 0;
     EXPECT_EQ(sync_wait(session.resolve()), CommitOutcome::rolled_back);
+    EXPECT_EQ(thrown_by<Error>([&] { sync_wait(session.commit()); })->code(), Errc::commit_failed_before);
     session.add("insert into account values ('a', 2)");
     sync_wait(session.commit());
     EXPECT_EQ(raw("select group_concat(id || credit) from account"), "a2");

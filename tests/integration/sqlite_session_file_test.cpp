@@ -1,7 +1,6 @@
 #include "sqlite_session_fixture.hpp"
 
 #include "sqlite/lease.hpp"
-#include "txm/sqlite_borrowed.hpp"
 #include "txm/sqlite_feed.hpp"
 
 #include <sys/stat.h>
@@ -210,35 +209,6 @@ TEST_F(SqliteFile, wal_deleted_and_recreated) {
     std::filesystem::remove(path + "-txm-wake");
     commit("c");
     EXPECT_TRUE(std::filesystem::exists(path + "-txm-wake"));
-}
-
-TEST_F(SqliteFile, adopt_autocommit_refused) {
-    sqlite3* const mine = foreign();
-    borrowed::OutboxRepository events{"outbox", borrowed::Dialect::sqlite, borrowed::sqlite_transaction(mine),
-                                      topics()};
-    EXPECT_EQ(thrown_by<Error>([&] { events.publish(Noted{}); })->code(), Errc::not_in_transaction);
-    sqlite3_close(mine);
-    EXPECT_EQ(count("outbox"), "0");
-}
-
-TEST_F(SqliteFile, adopted_publish_is_immediate) {
-    sqlite3* const mine = foreign();
-    borrowed::OutboxRepository events{"outbox", borrowed::Dialect::sqlite, borrowed::sqlite_transaction(mine),
-                                      topics()};
-    borrowed::InboxRepository inbox{"inbox", borrowed::Dialect::sqlite, borrowed::sqlite_transaction(mine)};
-    const Uuid id = new_uuid();
-    const Noted noted;
-    ASSERT_EQ(run(mine, "begin; insert into account values ('a', 1)"), SQLITE_OK);
-    borrowed::ensure_idempotence(id, inbox);
-    events.publish(noted);
-    thrown_by<MessageAlreadyProcessedError>([&] { borrowed::ensure_idempotence(id, inbox); });
-    thrown_by<MessageAlreadyPublishedError>([&] { events.publish(noted); });
-    EXPECT_EQ(count("outbox"), "0");
-    ASSERT_EQ(run(mine, "commit"), SQLITE_OK);
-    sqlite3_close(mine);
-    EXPECT_EQ(raw("select message_id from outbox"), noted.message_id.to_string());
-    EXPECT_EQ(raw("select message_id from inbox"), id.to_string());
-    EXPECT_EQ(count("account"), "1");
 }
 
 TEST_F(SqliteFile, script_runs_in_the_session) {

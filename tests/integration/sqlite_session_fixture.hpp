@@ -88,6 +88,22 @@ protected:
     std::unique_ptr<sqlite::Database> db;
 };
 
+/// Handles one message.
+class Work : public UnitOfWork {
+public:
+    Work(sqlite::Database& db, const Incoming& incoming)
+        : UnitOfWork(incoming), session_(db), inbox_("inbox", session_), events("outbox", session_, topics()) {}
+    InboxRepository& inbox() override { return inbox_; }
+    sqlite::Session& session() override { return session_; }
+
+private:
+    sqlite::Session session_;
+    sqlite::InboxRepository inbox_;
+
+public:
+    sqlite::OutboxRepository events;
+};
+
 /// The error that `body` throws, or a failure of the test.
 template <class E, class F>
 std::optional<E> thrown_by(F&& body) {

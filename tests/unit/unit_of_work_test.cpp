@@ -176,6 +176,35 @@ TEST_F(UnitOfWorkTest, AnUnknownOutcomeIsResolved) {
     }
 }
 
+TEST_F(UnitOfWorkTest, AnOutcomeFoundToBeRolledBackIsAFailureUntilSomethingIsStaged) {
+    Work work{incoming};
+    work.transaction.lose_next_commit(CommitOutcome::rolled_back);
+    within(work, [&] {
+        work.write();
+        EXPECT_THROW(sync_wait(work.commit()), txm::CommitOutcomeUnknown);
+        EXPECT_EQ(sync_wait(work.transaction.resolve()), CommitOutcome::rolled_back);
+        EXPECT_THROW(sync_wait(work.commit()), txm::Error);  // as txm does after a handler that forgot about it
+        EXPECT_EQ(work.rows.size(), 0u);
+        work.write();
+        sync_wait(work.commit());
+    });
+    EXPECT_EQ(work.effects, 1);
+    EXPECT_EQ(work.rows.size(), 1u);
+}
+
+TEST_F(UnitOfWorkTest, RollbackAfterAFailedCommitDecidesForNoEffect) {
+    Work work{incoming};
+    work.transaction.fail_next_commit(std::runtime_error("conflict"));
+    within(work, [&] {
+        work.write();
+        EXPECT_THROW(sync_wait(work.commit()), std::runtime_error);
+        work.transaction.rollback();
+        sync_wait(work.commit());
+    });
+    EXPECT_EQ(work.effects, 0);
+    EXPECT_EQ(work.rows.size(), 1u);  // or the message would be acknowledged with nothing decided
+}
+
 TEST_F(UnitOfWorkTest, GivesTheBodysValue) {
     Work work;
     const auto body = []() -> awaitable<std::string> { co_return "done"; };

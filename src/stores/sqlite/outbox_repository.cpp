@@ -1,4 +1,5 @@
 #include "feed_row.hpp"
+#include "lanes.hpp"
 #include "schema.hpp"
 #include "session_impl.hpp"
 #include "txm/error.hpp"
@@ -26,9 +27,23 @@ struct MarkJob final : detail::AwaitedJob {
     }
     void apply(detail::Connection& connection) override {
         detail::check_schema(connection, connection.path());
-        auto query = connection.prepare(sql->mark_as_dispatched);
-        if (query.bind(1, message_id).bind(2, now()).run() == 0)
-            throw MessageNotFoundError(message_id);
+        bool was_dead = false;
+        std::string aggregate_id;
+        {
+            auto row = connection.prepare(sql->select_lane);
+            if (!row.bind(1, message_id).step())
+                throw MessageNotFoundError(message_id);
+            was_dead = row.integer(0) == static_cast<int>(MessageState::dead);
+            if (was_dead)
+                aggregate_id = row.text(1);
+        }
+        connection.prepare(sql->mark_as_dispatched).bind(1, message_id).bind(2, now()).run();
+        if (!was_dead)
+            return;
+        // The broker has it after all: it is no dead letter any more, and its lane need not wait for an operator.
+        detail::Lanes lanes{connection, sql->table};
+        lanes.remove_dead_letter(message_id.to_string());
+        lanes.go_on(aggregate_id);
     }
 
     const std::shared_ptr<const detail::OutboxSql> sql;
@@ -38,9 +53,7 @@ struct MarkJob final : detail::AwaitedJob {
 }  // namespace
 
 OutboxRepository::OutboxRepository(std::string table, Session& session, TopicMap topics)
-    : txm::OutboxRepository(std::move(topics)),
-      sql_(detail::outbox_sql(table)),
-      session_(session.impl_) {}
+    : txm::OutboxRepository(std::move(topics)), sql_(detail::outbox_sql(table)), session_(session.impl_) {}
 
 OutboxRepository::~OutboxRepository() = default;
 
@@ -72,10 +85,12 @@ awaitable<void> OutboxRepository::mark_as_dispatched(Uuid message_id) {
     const auto session = detail::alive(session_);
     session->check_usable();
     const auto job = std::make_shared<MarkJob>(sql_, message_id);
-    if (session->held)
-        co_await session->held->run(job);
-    else
+    if (!session->held) {
         co_await session->database.writer().run(job);
+        co_return;
+    }
+    co_await session->held->run(job);
+    session->executed = txm::Staged::writes;
 }
 
 awaitable<std::vector<StoredMessage>> OutboxRepository::get_not_dispatched_messages() {

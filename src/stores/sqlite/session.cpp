@@ -35,8 +35,23 @@ struct QueryJob final : AwaitedJob {
         staged_is_written = true;
         Query query = prepare_bound(connection, statement);
         is_read_only = query.is_read_only();
-        while (query.step())
-            rows.push_back(query.row());
+        if (!statement.expected_rows()) {
+            query.run(&rows);
+            return;
+        }
+        // Another number of rows undoes the statement alone, as an error of SQLite's does.
+        connection.prepare("savepoint txm_query").run();
+        try {
+            check_rows(statement, query.run(&rows));
+        } catch (...) {
+            if (connection.in_transaction()) {
+                query.reset();
+                connection.prepare("rollback to txm_query").run();
+                connection.prepare("release txm_query").run();
+            }
+            throw;
+        }
+        connection.prepare("release txm_query").run();
     }
 
     const std::vector<StagedWrite> writes;
@@ -111,8 +126,7 @@ awaitable<std::vector<Row>> Session::read(Statement statement) {
             throw Error(Errc::statement_failed,
                         "read() cannot change data: use add() or query() for `" + statement.sql().substr(0, 80) + "`");
         std::vector<Row> rows;
-        while (query.step())
-            rows.push_back(query.row());
+        detail::check_rows(statement, query.run(&rows));
         return rows;
     };
     co_return co_await impl_->database.readers().run(work);
@@ -148,20 +162,20 @@ awaitable<std::vector<Row>> Session::query(Statement statement) {
 awaitable<void> Session::commit() {
     impl_->check_usable();
     const std::shared_ptr<SessionImpl> impl = impl_;
+    if (impl->condition == Condition::failed && staged() == Staged::nothing)
+        throw Error(
+            Errc::commit_failed_before,
+            "an earlier commit or query failed, and nothing was staged since: rollback(), or stage the work again");
     before_commit();
-    if (impl->writes.empty() && !impl->held) {
-        if (impl->condition == Condition::failed)
-            throw Error(Errc::commit_failed_before,
-                        "an earlier commit failed, and nothing was staged since: rollback(), or stage the work again");
+    if (impl->writes.empty() && !impl->held)
         co_return;
-    }
     // Entering this coroutine was the last point of cancellation: from here on the work belongs to the store.
-    const bool writes_something = !impl->writes.empty() || impl->executed != Staged::nothing;
+    const bool writes_something = staged() != Staged::nothing;
+    impl->condition = Condition::failed;
     const auto job = std::make_shared<detail::CommitJob>(std::exchange(impl->writes, {}));
     const std::shared_ptr<detail::Hold> held = std::exchange(impl->held, nullptr);
     impl->executed = Staged::nothing;
     job->witness = impl->witness ? std::exchange(impl->witness, nullptr) : detail::witness_of(job->writes);
-    impl->condition = Condition::failed;
     try {
         if (held)
             co_await held->commit(job);
@@ -192,8 +206,8 @@ awaitable<CommitOutcome> Session::resolve() {
     } catch (const Error&) {
         co_return CommitOutcome::still_unknown;
     }
-    impl->condition = Condition::ready;
     impl->witness = nullptr;
+    impl->condition = is_there ? Condition::ready : Condition::failed;
     if (is_there)
         committed();
     co_return is_there ? CommitOutcome::committed : CommitOutcome::rolled_back;

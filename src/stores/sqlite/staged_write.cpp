@@ -43,17 +43,6 @@ void check_count(const Statement& statement, const Query& query) {
                                                 std::to_string(statement.parameters().size()) + " values");
 }
 
-void run(Connection& connection, const Statement& statement) {
-    const std::size_t rows = prepare_bound(connection, statement).run();
-    if (!statement.expected_rows() || *statement.expected_rows() == rows)
-        return;
-    if (statement.error())
-        std::rethrow_exception(statement.error());
-    throw Error(Errc::unexpected_rows, "the statement `" + statement.sql().substr(0, 80) + "` changed " +
-                                           std::to_string(rows) + " rows instead of " +
-                                           std::to_string(*statement.expected_rows()));
-}
-
 template <class Sql>
 std::shared_ptr<const Sql> known_or_made(const std::string& table) {
     static std::mutex mutex;
@@ -88,10 +77,6 @@ InboxSql::InboxSql(std::string table_name) : table(txm::detail::checked_identifi
         "update TABLE set state = 0, created_at = ?3, stored_at = ?4, payload_hash = ?5"
         " where consumer = ?1 and message_id = ?2 and state = 1",
         name);
-    insert_replay = with_table(
-        "insert into TABLE (consumer, message_id, created_at, stored_at, payload_hash) values (?1, ?2, ?3, ?4, ?5)"
-        " on conflict (consumer, message_id) do nothing",
-        name);
     select =
         with_table("select state, created_at, payload_hash from TABLE where consumer = ?1 and message_id = ?2", name);
 }
@@ -111,6 +96,7 @@ OutboxSql::OutboxSql(std::string table_name) : table(txm::detail::checked_identi
                                            "where o.sequence in (select sequence from TABLE where state = 0 union all"
                                            " select sequence from TABLE where state = 2) order by o.sequence",
                                        name);
+    select_lane = with_table("select state, aggregate_id from TABLE where message_id = ?1", name);
     mark_as_dispatched = with_table(
         "update TABLE set state = 1, approximate_dispatch_count = approximate_dispatch_count + 1, last_dispatched_at = "
         "?2"
@@ -144,7 +130,9 @@ void InboxRow::write(Connection& connection) const {
             query.bind(6, key);
         return query.run() == 1;
     };
-    if (replay ? run(sql->replay, false) || run(sql->insert_replay, false) : run(sql->insert, true))
+    // A replay flips a dead letter. Where there is none, it is as much a stranger as any other: the sender's operator does
+    // not know which consumers have applied and forgotten it.
+    if ((replay && run(sql->replay, false)) || run(sql->insert, true))
         return;
     auto row = connection.prepare(sql->select);
     if (!row.bind(1, consumer).bind(2, view(id)).step())
@@ -191,11 +179,21 @@ Query prepare_bound(Connection& connection, const Statement& statement) {
     return query;
 }
 
+void check_rows(const Statement& statement, std::size_t changed) {
+    if (!statement.expected_rows() || *statement.expected_rows() == changed)
+        return;
+    if (statement.error())
+        std::rethrow_exception(statement.error());
+    throw Error(Errc::unexpected_rows, "the statement `" + statement.sql().substr(0, 80) + "` changed " +
+                                           std::to_string(changed) + " rows instead of " +
+                                           std::to_string(*statement.expected_rows()));
+}
+
 void write_all(Connection& connection, const std::vector<StagedWrite>& writes) {
     const std::string stored_at = to_iso8601(now());
     for (const StagedWrite& write : writes) {
         if (const auto* statement = std::get_if<Statement>(&write))
-            run(connection, *statement);
+            check_rows(*statement, prepare_bound(connection, *statement).run());
         else if (const auto* row = std::get_if<OutboxRow>(&write))
             row->write(connection, stored_at);
         else

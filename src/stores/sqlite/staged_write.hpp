@@ -23,14 +23,14 @@ using UuidText = std::array<char, 36>;
 struct InboxSql {
     explicit InboxSql(std::string table_name);
 
-    std::string table, insert, replay, insert_replay, select;
+    std::string table, insert, replay, select;
 };
 
 /// The statements of one outbox table.
 struct OutboxSql {
     explicit OutboxSql(std::string table_name);
 
-    std::string table, insert, exists, select, select_not_dispatched, mark_as_dispatched;
+    std::string table, insert, exists, select, select_not_dispatched, select_lane, mark_as_dispatched;
 };
 
 /// The statements of a table: made once, because repositories are made for every session. *Thread safety*: any thread.
@@ -75,6 +75,9 @@ using StagedWrite = std::variant<Statement, InboxRow, OutboxRow>;
 
 /// Binds a statement of the user's. @throws Error(statement_failed) when it has another number of placeholders
 Query prepare_bound(Connection& connection, const Statement& statement);
+
+/// @throws the error of its expect_rows() when it changed another number of rows
+void check_rows(const Statement& statement, std::size_t changed);
 
 /// Writes all, in order. @throws what the first failing one throws
 void write_all(Connection& connection, const std::vector<StagedWrite>& writes);
