@@ -37,8 +37,17 @@ struct Fence {
 };
 
 /// What a relay reads: the committed messages of one outbox, in commit order per aggregate, resumable at any point.
-/// A message that was read is *checked out* until it is settled, its lane is parked, or the lease is released; it is
-/// not given again before.
+///
+/// A message that was read is *checked out* until it is settled, its lane is blocked, or the lease is released; it is not
+/// given again before. What feed and relay rely on in each other:
+/// - *One decision at a time.* The relay settles the messages of a lane in the order in which it got them. It calls park(), or
+///   settle() with `held`, for a lane only when nothing of it is being sent.
+/// - *Blocking gives back.* When park(), or settle() with `held`, returns, all that read() returned of the lane before (of
+///   park(): from `from` on, and what was parked) is the feed's again, also what it returned while the call ran. The
+///   relay forgets it, and read() gives it again, in order, once the lane is due. A read() that was under way when the
+///   lane became blocked gives nothing of it.
+/// - *Failure changes nothing.* When park() or settle() throws, what was checked out still is, and the call may be made again.
+/// - *What read() returned is the relay's.* When read() throws, it has checked out nothing.
 ///
 /// *Thread safety*: one coroutine at a time may be in read(); settle(), park(), unpark() and drained() may run beside it
 /// and beside each other; interrupt() from any thread.
@@ -55,6 +64,8 @@ public:
     /// The next messages, at most `max` and (beyond the first) `max_bytes` of payload: pending ones in commit order, and the
     /// first messages of parked lanes whose next attempt is due (state parked). Messages of a parked lane are set
     /// to parked instead of being given. All of them are flushed: no power cut can take them back.
+    /// A row that no message can be made of comes in its turn too, with the state `dead` and the reason as its payload: it
+    /// is never sent, but settled as a dead letter, so that what follows it waits or goes on as after any other.
     /// Waits when there is none; empty only after interrupt().
     /// @throws FenceLostError; Error(store_unavailable), after which the same call may be made again
     virtual awaitable<std::vector<StoredMessage>> read(std::size_t max, std::size_t max_bytes) = 0;
@@ -65,7 +76,7 @@ public:
     virtual awaitable<void> settle(std::span<const Outcome> outcomes) = 0;
 
     /// Blocks a lane durably: its messages from `from` on are parked, given back, and tried again from `next_attempt`.
-    /// `attempts` is stored with the message `from`. What was acknowledged of the lane must be settled before.
+    /// `attempts` is stored with the message `from`. What was acknowledged of the lane and is not settled yet may come again.
     /// @throws FenceLostError
     virtual awaitable<void> park(AggregateId aggregate_id, Sequence from, int attempts, Timestamp next_attempt,
                                  std::string reason) = 0;
@@ -76,6 +87,10 @@ public:
     /// Stores the number of attempts of messages that are about to be sent, so that one that kills the relay again
     /// and again is found out. @throws FenceLostError
     virtual awaitable<void> mark_attempts(std::span<const Outcome> starting) = 0;
+
+    /// False when the lease could not be renewed for so long that another owner may soon be there: send nothing until it is
+    /// true again (settle() renews). It only spares duplicates; order does not depend on it. *Thread safety*: any thread.
+    virtual bool may_send() const noexcept { return true; }
 
     /// True when nothing is pending, checked out, or parked with a next attempt.
     virtual awaitable<bool> drained() = 0;

@@ -39,6 +39,7 @@ public:
                          std::string reason) override;
     awaitable<void> unpark(AggregateId aggregate_id) override;
     awaitable<void> mark_attempts(std::span<const Outcome> starting) override;
+    bool may_send() const noexcept override;
     awaitable<bool> drained() override;
     void interrupt() override;
 

@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 // Sends without an answer after which a message is sent with nothing beside it.
 constexpr int lost_until_alone = 3;
 constexpr std::size_t destinations_remembered = 256;
+// One kill says nothing of a single message, and the next may still be chance.
+constexpr int kills_until_blamed = 3;
 
 std::string seconds_text(Backoff::Duration duration) {
     char text[32];
@@ -35,6 +37,8 @@ std::string described(const StoredMessage& message) {
 
 // Why no broker can be given the message; empty when there is nothing wrong with it. Rows may come from any writer.
 std::string defect(const StoredMessage& message, std::size_t max_payload) {
+    if (message.state == MessageState::dead)
+        return message.payload;
     try {
         validate(message, max_payload);
         return {};
@@ -108,8 +112,8 @@ StoredMessage Lanes::take_first(Lane& lane) {
 void Lanes::push(StoredMessage message, bool suspect, TimePoint now, Decisions& decisions) {
     Lane& lane = lane_of(message.aggregate_id);
     const bool is_new = lane.queue.empty() && lane.in_flight == 0 && lane.state == LaneState::ready;
-    // It was read before its lane's blocking was recorded, which gives it back. One that is parked was read after.
-    if (lane.state == LaneState::leaving && message.state != MessageState::parked)
+    // It was read before its lane's blocking was recorded, which gives it back.
+    if (lane.state == LaneState::leaving)
         return;
     // A message that was parked may be what cuts connections: one shared loss is enough to send it alone.
     const int lost = message.state == MessageState::parked && message.attempts > 0 ? lost_until_alone - 1 : 0;
@@ -137,14 +141,16 @@ void Lanes::make_ready(Lane& lane, Decisions& decisions) {
     const Item& first = lane.queue.front();
     if (std::string why = defect(first.message, options_.max_payload); !why.empty()) {
         give_up(lane, std::move(why), decisions);
-    } else if (first.suspect && first.message.attempts >= options_.max_attempts) {
+    } else if (first.suspect && first.message.attempts >= std::max(options_.max_attempts, kills_until_blamed)) {
         give_up(lane, "the relay was killed " + std::to_string(first.message.attempts) + " times while sending it",
                 decisions);
-    } else if (first.suspect && first.message.attempts > 0) {
-        suspects_.push_back(lane);
     } else {
         Destination& destination = destination_of(first.message);
-        (first.lost >= lost_until_alone ? destination.alone : destination.ready).push_back(lane);
+        // While nothing arrives there it would only keep the others waiting.
+        if (first.suspect && first.message.attempts > 0 && !destination.is_down)
+            suspects_.push_back(lane);
+        else
+            (first.lost >= lost_until_alone ? destination.alone : destination.ready).push_back(lane);
     }
 }
 
@@ -484,6 +490,18 @@ void Lanes::judge(Destination& destination, const Batch& batch, const PublishBat
         destination.down_since = destination.explore_at = now;
         ++decisions.outages;
         decisions.events.push_back(named(destination) + " is unreachable, trying again: " + destination.why);
+        release_suspects(destination);
+    }
+}
+
+// They wait with the others of their destination: if one of them is what kills relays, it will be found when it does so again.
+void Lanes::release_suspects(Destination& destination) {
+    for (auto at = suspects_.begin(); at != suspects_.end();) {
+        Lane& lane = *at++;
+        if (&destination_of(lane.queue.front().message) != &destination)
+            continue;
+        lane.unlist();
+        destination.ready.push_back(lane);
     }
 }
 

@@ -139,6 +139,7 @@ private:
     void finish_refused(Lane& lane, bool was_marked, std::string reason, TimePoint now, Decisions& decisions);
 
     Destination& destination_of(const StoredMessage& message);
+    void release_suspects(Destination& destination);
     bool others_flow(const Destination& destination) const noexcept;
     bool may_hide_others(Destination& destination, TimePoint now) const;
     void park_all_but_one(Destination& destination, bool make_room, TimePoint now, Decisions& decisions);

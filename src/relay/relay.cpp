@@ -71,6 +71,7 @@ awaitable<bool> Relay::Impl::acquire() {
             const Fence fence = co_await feed_.acquire();
             suspects_left_ = fence.clean_start ? 0 : options_.max_in_flight;
             acquired_at_ = now();
+            settled_at_ = Clock::now();
             lease_lost_ = false;
             co_return true;
         } catch (...) {
@@ -112,13 +113,16 @@ awaitable<void> Relay::Impl::carry_messages() {
         if (options_.drain && !must_end())
             co_await look_whether_drained(now);
 
-        TimePoint deadline = lanes_.next_deadline(publishing_ < max_batches_ && !settle_first_ && !must_end());
+        const bool may_send = publishing_ < max_batches_ && !settle_first_ && !must_end() && feed_.may_send();
+        TimePoint deadline = lanes_.next_deadline(may_send);
         if (must_end())
             deadline = stops_ > 0 ? stop_deadline_ : TimePoint::max();
         else if (reading_ == 0 && read_again_at_ > now)
             deadline = std::min(deadline, read_again_at_);
         if (options_.drain && !must_end() && has_nothing_to_do())
             deadline = std::min(deadline, look_again_at_);
+        if (!lease_lost_ && settling_ == 0)
+            deadline = std::min(deadline, renew_at());
         co_await signal_->wait_until(deadline);
     }
     decisions_ = {};
@@ -151,11 +155,16 @@ awaitable<void> Relay::Impl::look_whether_drained(TimePoint now) {
     if (!has_nothing_to_do() || now < look_again_at_)
         co_return;
     look_again_at_ = now + 50ms;
+    std::exception_ptr error;
     try {
         is_drained_ = co_await feed_.drained();
-    } catch (const std::exception& e) {
-        report(std::string("cannot ask the store what is left, trying again: ") + e.what());
+    } catch (...) {
+        error = std::current_exception();
     }
+    if (error && can_retry(error, "cannot ask the store what is left", ++drain_failures_))
+        look_again_at_ = Clock::now() + outage_.after(drain_failures_);
+    else if (!error)
+        drain_failures_ = 0;
     // Something may have come in the meantime.
     is_drained_ = is_drained_ && has_nothing_to_do();
     if (is_drained_) {
@@ -167,12 +176,15 @@ awaitable<void> Relay::Impl::look_whether_drained(TimePoint now) {
 void Relay::Impl::start_work(TimePoint now) {
     lanes_.tick(now, decisions_);
     if (!must_end()) {
-        start_batches(now);
+        if (feed_.may_send())
+            start_batches(now);
         start_read(now);
     }
     if (!lease_lost_) {
-        if (settling_ == 0 && !decisions_.outcomes.empty())
+        if (settling_ == 0 && (!decisions_.outcomes.empty() || now >= renew_at())) {
+            settled_at_ = now;
             spawn(settle_once(), settling_);
+        }
         while (parking_ < 16 && !decisions_.parks.empty()) {
             relay::ParkRequest request = std::move(decisions_.parks.back());
             decisions_.parks.pop_back();
@@ -181,6 +193,13 @@ void Relay::Impl::start_work(TimePoint now) {
     }
     report_decisions();
     counters_.in_flight.store(lanes_.size(), std::memory_order_relaxed);
+}
+
+// A read renews the lease by itself. Without one, because the memory is full while the broker is slow, an empty settlement does.
+Relay::Impl::TimePoint Relay::Impl::renew_at() const {
+    if (!feed_.may_send())
+        return settled_at_ + 50ms;
+    return reading_ > 0 ? TimePoint::max() : settled_at_ + 1s;
 }
 
 void Relay::Impl::start_batches(TimePoint now) {
@@ -236,14 +255,26 @@ awaitable<void> Relay::Impl::read_once(std::size_t max, std::size_t max_bytes) {
 
     std::vector<bool> is_suspect(messages.size(), false);
     if (suspects_left_ > 0 && !messages.empty()) {
+        is_marking_ = true;
         const bool marked = co_await mark_suspects(messages, is_suspect);
+        is_marking_ = false;
         if (!marked)
             co_return;
     }
     counters_.read.fetch_add(messages.size(), std::memory_order_relaxed);
     const TimePoint now = Clock::now();
-    for (std::size_t i = 0; i < messages.size(); ++i)
-        lanes_.push(std::move(messages[i]), is_suspect[i], now, decisions_);
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+        // Of a lane that was blocked since they were read, they are the feed's again.
+        const bool is_given_back = !given_back_.empty() && given_back_.contains(messages[i].aggregate_id.str());
+        if (!is_given_back)
+            lanes_.push(std::move(messages[i]), is_suspect[i], now, decisions_);
+    }
+    given_back_.clear();
+}
+
+void Relay::Impl::note_given_back(const AggregateId& aggregate_id) {
+    if (is_marking_)
+        given_back_.insert(aggregate_id.str());
 }
 
 // The previous owner ended without a word, perhaps because of a message that it was sending. What it may have been sending
@@ -310,6 +341,16 @@ awaitable<void> Relay::Impl::publish(std::unique_ptr<relay::Batch> batch) {
     if (relay::classify(error) == Trouble::lasting)
         end_with(error);
     settle_first_ = settle_first_ || batch->is_suspect;
+    if (batch->is_suspect && reports.report(0) == PublishBatch::Report::unknown) {
+        // The relay lives: it was not what killed the last one, and a broker out of reach costs no attempt.
+        StoredMessage& message = batch->messages.front();
+        --message.attempts;
+        std::vector<Outcome> innocent{Outcome{
+            message.message_id, message.aggregate_id, message.sequence, Settlement::dispatched, message.attempts, {}}};
+        co_await mark(std::move(innocent));
+        if (is_abandoned_)
+            co_return;
+    }
     const std::string failure = error ? relay::text_of(error) : std::string{};
     lanes_.finish(std::move(*batch), reports, failure, Clock::now(), decisions_);
 }
@@ -352,6 +393,8 @@ awaitable<void> Relay::Impl::settle_once() {
     }
     std::uint64_t dispatched = 0;
     for (const Outcome& outcome : outcomes) {
+        if (outcome.settlement == Settlement::held)
+            note_given_back(outcome.aggregate_id);
         if (outcome.settlement == Settlement::dispatched)
             ++dispatched;
         else
@@ -382,6 +425,7 @@ awaitable<void> Relay::Impl::park_once(relay::ParkRequest request) {
         if (is_abandoned_ || lease_lost_)
             co_return;
     }
+    note_given_back(request.aggregate_id);
     counters_.parked.fetch_add(1, std::memory_order_relaxed);
     lanes_.parked(request.aggregate_id, decisions_);
 }

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 namespace txm {
@@ -66,6 +67,8 @@ private:
     bool is_idle() const noexcept;
     bool is_done_but_reading() const noexcept;
     bool has_nothing_to_do() const noexcept;
+    TimePoint renew_at() const;
+    void note_given_back(const AggregateId& aggregate_id);
     bool can_retry(const std::exception_ptr& error, const char* what, int failures);
     void end_with(const std::exception_ptr& error);
     void abandon();
@@ -97,8 +100,10 @@ private:
     bool is_drained_ = false;
     bool is_abandoned_ = false;
     std::exception_ptr lasting_trouble_;
-    int read_failures_ = 0;
-    TimePoint read_again_at_{}, stop_deadline_{}, look_again_at_{};
+    bool is_marking_ = false;
+    std::unordered_set<std::string> given_back_;  // lanes that left while what was read is being marked
+    int read_failures_ = 0, drain_failures_ = 0;
+    TimePoint read_again_at_{}, stop_deadline_{}, look_again_at_{}, settled_at_{};
 };
 
 }  // namespace txm

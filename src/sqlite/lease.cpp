@@ -108,16 +108,27 @@ public:
         }
         // Held without the byte: a frozen holder, whose lease ran out, may have let it go meanwhile.
         const bool has_byte = byte_.acquire(row_id_);
+        const bool was_held = is_held_;
         bool taken = false;
-        if (is_held_) {
-            const auto renew = [this, began, has_byte](Connection& c) { return write_renewal(c, began, has_byte); };
-            taken = co_await writer_.transact_quietly(renew);
-        } else {
-            const auto seize = [this, began, has_byte](Connection& c) { return write_taking(c, began, has_byte); };
-            const std::optional<Fence> fence = co_await writer_.transact_quietly(seize);
-            taken = fence.has_value();
-            if (taken)
-                fence_ = *fence;
+        std::exception_ptr failure;
+        try {
+            if (was_held) {
+                const auto renew = [this, began, has_byte](Connection& c) { return write_renewal(c, began, has_byte); };
+                taken = co_await writer_.transact_quietly(renew);
+            } else {
+                const auto seize = [this, began, has_byte](Connection& c) { return write_taking(c, began, has_byte); };
+                const std::optional<Fence> fence = co_await writer_.transact_quietly(seize);
+                taken = fence.has_value();
+                if (taken)
+                    fence_ = *fence;
+            }
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) {
+            if (!was_held)
+                byte_.release();  // the row does not say that it is ours
+            std::rethrow_exception(failure);
         }
         is_held_ = taken;
         if (!taken) {
@@ -162,11 +173,13 @@ public:
         return std::chrono::milliseconds(std::max<std::int64_t>(renewed_ + term_ / 3 - boottime_ms(), 0));
     }
 
-    void check(Connection& connection) const {
+    void check(Connection& connection) {
         auto row = connection.prepare("select 1 from txm_lease where name = ? and fence = ? and released = 0");
         row.bind(1, name_).bind(2, fence_.value);
-        if (!is_held_ || !row.step())
-            throw FenceLostError("the lease " + name_ + " has another owner now; nothing was written under it");
+        if (is_held_ && row.step())
+            return;
+        is_held_ = false;  // take() must not believe what it remembers
+        throw FenceLostError("the lease " + name_ + " has another owner now; nothing was written under it");
     }
 
 private:

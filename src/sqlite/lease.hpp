@@ -40,7 +40,7 @@ public:
     /// When take() should be called again.
     std::chrono::milliseconds until_renewal() const noexcept;
 
-    /// In a transaction of `connection`: throws FenceLostError unless the row still has our fence.
+    /// In a transaction of `connection`: throws FenceLostError unless the row still has our fence; then it is not held any more.
     void check(Connection& connection) const;
 
 private:

@@ -44,7 +44,7 @@ TEST_F(SqliteFeed, sees_what_a_foreign_program_inserts) {
     EXPECT_EQ(read[0].correlation_id, read[0].message_id);
 }
 
-TEST_F(SqliteFeed, a_row_that_can_never_be_sent_is_a_dead_letter_and_its_lane_goes_on) {
+TEST_F(SqliteFeed, a_row_that_no_message_can_be_made_of_comes_in_its_turn_and_says_why) {
     program_.run(insert_sql("a", "1"));
     program_.run(
         "insert into outbox (message_id, topic, aggregate_id, payload) values ('not a uuid', 'orders', 'a', 'x')");
@@ -57,29 +57,31 @@ TEST_F(SqliteFeed, a_row_that_can_never_be_sent_is_a_dead_letter_and_its_lane_go
         "insert into outbox (topic, aggregate_id, payload, created_at) values ('orders', 'a', 'x', 'yesterday')");
     program_.run(insert_sql("a", "2"));
     relay_.acquire();
-    EXPECT_THAT(payloads(relay_.read_until("2")), ElementsAre("1", "2"));
-
-    std::vector<std::string> reasons;
-    sync_wait(sqlite::open_admin(db_)->list({}, [&](const ListedMessage& listed) {
-        if (listed.message.state == MessageState::dead)
-            reasons.push_back(listed.reason);
-        return true;
-    }));
-    EXPECT_THAT(reasons, ElementsAre(HasSubstr("'not a uuid'"), HasSubstr("not UTF-8"), HasSubstr("topic is empty"),
-                                     HasSubstr("2000000 bytes"), HasSubstr("headers"), HasSubstr("'yesterday'")));
-    EXPECT_EQ(sync_wait(sqlite::open_admin(db_)->status()).dead, 6U);
+    const auto messages = relay_.read_until("2");
+    EXPECT_THAT(payloads(messages),
+                ElementsAre("1", HasSubstr("'not a uuid'"), HasSubstr("not UTF-8"), HasSubstr("topic is empty"),
+                            HasSubstr("2000000 bytes"), HasSubstr("headers"), HasSubstr("'yesterday'"), "2"));
+    for (std::size_t i = 1; i < 7; ++i)
+        EXPECT_EQ(messages.at(i).state, MessageState::dead);
 }
 
-TEST_F(SqliteFeed, a_malformed_row_of_a_parked_lane_does_not_stop_it) {
+TEST_F(SqliteFeed, a_dead_letter_without_an_id_gets_one_and_can_be_sent_again) {
+    program_.run("insert into outbox (message_id, topic, aggregate_id, payload) values ('order 7', 'orders', 'a', 'x')");
     relay_.acquire();
-    program_.run(insert_sql("a", "1"));
-    relay_.park(relay_.read().at(0), 0, now() + 24h);
-    program_.run("insert into outbox (topic, aggregate_id, payload) values ('', 'a', 'x')");
-    program_.run(insert_sql("a", "2"));
-    program_.run(insert_sql("b", "3"));
-    EXPECT_THAT(payloads(relay_.read_until("3")), ElementsAre("3"));
-    sync_wait(feed_.unpark("a"));
-    EXPECT_THAT(payloads(relay_.read_until("1")), ElementsAre("1", "2"));
+    const auto messages = relay_.read();
+    relay_.settle(messages, Settlement::held, messages.at(0).payload);
+    const auto admin = sqlite::open_admin(db_);
+    MessageFilter filter;
+    sync_wait(admin->list(filter, [&](const ListedMessage& listed) {
+        EXPECT_THAT(listed.reason, HasSubstr("'order 7'"));
+        EXPECT_FALSE(listed.message.message_id.is_nil());
+        filter.ids = {listed.message.message_id};
+        return true;
+    }));
+    EXPECT_EQ(sync_wait(admin->replay(filter, {})), 1U);
+    const auto again = relay_.read();
+    ASSERT_THAT(payloads(again), ElementsAre("x"));
+    EXPECT_EQ(again.at(0).message_id, filter.ids.at(0));
 }
 
 TEST_F(SqliteFeed, a_clock_that_jumps_back_changes_no_order) {
@@ -167,6 +169,58 @@ TEST_F(SqliteFeed, finds_what_was_set_back_to_pending_by_hand) {
     relay_.settle(relay_.read());
     program_.run("update outbox set state = 0");
     EXPECT_THAT(payloads(relay_.read()), ElementsAre("1"));
+}
+
+TEST_F(SqliteFeed, a_lane_that_is_free_again_loses_nothing_of_what_comes_next) {
+    relay_.acquire();
+    program_.run(insert_sql("busy", "b"));
+    const auto on_its_way = relay_.read();  // something is always on its way
+    program_.run(insert_sql("a", "1"));
+    relay_.park(relay_.read().at(0), 1, now());
+    relay_.settle(relay_.read());
+    // The lane still counts as blocked, and has nothing that waits.
+    program_.run(insert_sql("a", "2"));
+    const auto next = relay_.read();
+    ASSERT_THAT(payloads(next), ElementsAre("2"));
+    program_.run(insert_sql("a", "3"));
+    EXPECT_THAT(payloads(relay_.read()), ElementsAre("3"));
+    relay_.settle(on_its_way);
+}
+
+TEST_F(SqliteFeed, deleting_old_messages_fails_and_nothing_is_lost) {
+    program_.run(insert_sql("a", "old"));
+    relay_.acquire();
+    relay_.settle(relay_.read());
+    relay_.release();
+    program_.run("update outbox set stored_at = '2020-01-01T00:00:00+00:00', last_dispatched_at = stored_at");
+    program_.run("update outbox set last_dispatched_at = stored_at");
+    program_.run("create trigger keep before delete on outbox begin select raise(abort, 'kept'); end");
+    program_.run(insert_sql("a", "1"));
+    relay_.acquire();
+    EXPECT_ANY_THROW(relay_.read());
+    program_.run("drop trigger keep");
+    program_.run(insert_sql("a", "2"));
+    EXPECT_THAT(payloads(relay_.read_until("2")), ElementsAre("1", "2"));
+}
+
+TEST_F(SqliteFeed, the_rest_of_a_lane_follows_at_once) {
+    sqlite::FeedOptions options;
+    options.poll_interval = 24h;
+    options.lease_term = 72h;
+    sqlite::OutboxFeed feed{db_, options};
+    FeedReader relay{feed};
+    relay.acquire();
+    program_.run(insert_sql("a", "1"));
+    program_.run(insert_sql("a", "2"));
+    relay.park(relay.read().at(0), 1, now());
+    const auto first = relay.read();
+    ASSERT_THAT(payloads(first), ElementsAre("1"));
+    auto second = std::async(std::launch::async, [&] { return relay.read(); });
+    // It has to be waiting: nothing else would wake it in this test.
+    while (second.wait_for(50ms) != std::future_status::timeout) {
+    }
+    relay.settle(first);
+    EXPECT_THAT(payloads(second.get()), ElementsAre("2"));
 }
 
 }  // namespace

@@ -136,13 +136,12 @@ void read_inboxes(Connection& connection, const std::string& inbox, StoreStatus&
 
 void add_warnings(const std::string& outbox, StoreStatus& status) {
     const auto warn = [&](std::string text) { status.warnings.push_back(std::move(text)); };
-    if (status.lanes_held > 0)
-        warn(plural(status.lanes_held, "lane") +
-             " of the outbox wait for an operator: see `txm messages list --state dead`, then "
-             "`txm messages replay` or `skip`");
-    if (status.dead > 0)
-        warn(plural(status.dead, "dead letter") +
-             " in the outbox: see `txm messages list --state dead`, then `txm messages replay` or `skip`");
+    if (status.dead > 0 || status.lanes_held > 0) {
+        const std::string held =
+            status.lanes_held > 0 ? ", " + plural(status.lanes_held, "aggregate") + " held until you decide" : "";
+        warn(plural(status.dead, "dead letter") + " in the outbox" + held +
+             ": see `txm messages list --state dead`, then `txm messages replay` or `skip`");
+    }
     const std::string lease = outbox_source(outbox);
     const bool has_relay =
         std::ranges::any_of(status.leases, [&](const LeaseStatus& l) { return l.name == lease && l.is_held; });

@@ -53,6 +53,7 @@ public:
                          std::string reason);
     awaitable<void> unpark(AggregateId aggregate_id);
     awaitable<void> mark_attempts(std::span<const Outcome> starting);
+    bool may_send() const noexcept { return lease_.may_send(); }
     awaitable<bool> drained();
     void interrupt() { wait_.interrupt(); }
 
@@ -62,7 +63,7 @@ private:
     awaitable<void> keep_lease();
     awaitable<ScanResult> scan(std::size_t max, std::size_t max_bytes);
     awaitable<std::vector<StoredMessage>> check_out(ScanResult found);
-    awaitable<std::vector<Sequence>> put_aside(const ScanResult& found, std::vector<Sequence> to_park);
+    awaitable<std::optional<Sequence>> put_aside(const ScanResult& found);
     awaitable<bool> sweep();
     std::chrono::milliseconds idle_time(const ScanResult& found) const;
     void note_settled(std::span<const Outcome> outcomes, bool is_written);
@@ -151,27 +152,22 @@ awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::read(std::size_t max, st
         if (wait_.was_interrupted())
             co_return std::vector<StoredMessage>{};
         co_await keep_lease();
+        // Nothing is awaited between noting what is given and giving it: were that to fail, it would be lost.
+        bool deleted_some = false;
+        if (Clock::now() >= next_sweep_)
+            deleted_some = co_await sweep();
         ScanResult found = co_await scan(std::max<std::size_t>(1, max), max_bytes);
-        const bool found_anything = found.found_anything();
-        if (found_anything)
-            wait_.found();
         const std::chrono::milliseconds patience = idle_time(found);
-        const bool is_sweep_due = Clock::now() >= next_sweep_;
-        std::vector<StoredMessage> messages;
-        if (found_anything)
-            messages = co_await check_out(std::move(found));
-        bool has_more = found_anything;
-        if (is_sweep_due) {
-            const bool deleted_some = co_await sweep();
-            if (!found_anything && deleted_some) {
-                next_sweep_ = {};
-                has_more = true;
-            }
-        }
-        if (!messages.empty())
-            co_return messages;
-        if (!has_more)
+        if (found.found_anything()) {
+            wait_.found();
+            std::vector<StoredMessage> messages = co_await check_out(std::move(found));
+            if (!messages.empty())
+                co_return messages;
+        } else if (deleted_some) {
+            next_sweep_ = {};
+        } else {
             co_await wait_.for_work(patience);
+        }
     }
 }
 
@@ -208,36 +204,34 @@ awaitable<ScanResult> OutboxFeed::Impl::scan(std::size_t max, std::size_t max_by
 // Notes what is given, after what must not be given was put aside. A lane that was blocked after the snapshot was taken
 // must not be given either: its messages are put aside, too.
 awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::check_out(ScanResult found) {
-    std::vector<Sequence> to_park = std::move(found.to_park);
-    std::vector<Sequence> not_blocked;
-    bool has_aside = !to_park.empty() || !found.malformed.empty() || !found.empty_lanes.empty();
+    bool has_aside = !found.to_park.empty() || !found.empty_lanes.empty();
     for (;;) {
         if (has_aside) {
-            not_blocked = co_await put_aside(found, std::move(to_park));
-            std::erase_if(found.pending, [&](const StoredMessage& m) {
-                return m.state == MessageState::parked && !std::ranges::binary_search(not_blocked, m.sequence);
-            });
-            found.malformed.clear();
+            const std::optional<Sequence> first_free = co_await put_aside(found);
+            std::erase_if(found.pending, [](const StoredMessage& m) { return m.state == MessageState::parked; });
             found.empty_lanes.clear();
-            to_park.clear();
+            found.to_park.clear();
+            // Its lane is not blocked any more, so it comes next: it and what follows it are read again.
+            if (first_free) {
+                std::erase_if(found.pending, [&](const StoredMessage& m) { return m.sequence >= *first_free; });
+                found.scanned_to = *first_free - 1;
+            }
         }
         const std::lock_guard lock{mutex_};
         for (StoredMessage& message : found.pending) {
-            if (blocked_.contains(message.aggregate_id) && !std::ranges::binary_search(not_blocked, message.sequence)) {
+            if (blocked_.contains(message.aggregate_id)) {
                 message.state = MessageState::parked;
-                to_park.push_back(message.sequence);
+                found.to_park.push_back(message.sequence);
             }
         }
-        has_aside = !to_park.empty();
+        has_aside = !found.to_park.empty();
         if (has_aside)
             continue;
         std::erase_if(found.of_lanes, [&](const StoredMessage& m) { return blocked_.contains(m.aggregate_id); });
         for (const StoredMessage& message : found.of_lanes)
             given_.give_run(message.sequence, message.aggregate_id);
-        for (StoredMessage& message : found.pending) {
-            message.state = MessageState::pending;
+        for (const StoredMessage& message : found.pending)
             given_.give(message.sequence, message.aggregate_id);
-        }
         cursor_ = found.scanned_to;
         break;
     }
@@ -249,14 +243,14 @@ awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::check_out(ScanResult fou
     co_return messages;
 }
 
-awaitable<std::vector<Sequence>> OutboxFeed::Impl::put_aside(const ScanResult& found, std::vector<Sequence> to_park) {
-    auto work = [self = shared_from_this(), to_park = std::move(to_park), malformed = found.malformed,
+// Gives the first of `to_park` that stays pending, because its lane is not blocked any more.
+awaitable<std::optional<Sequence>> OutboxFeed::Impl::put_aside(const ScanResult& found) {
+    auto work = [self = shared_from_this(), to_park = found.to_park,
                  lanes = found.empty_lanes](Connection& connection) {
-        self->writes_.give_up(connection, malformed);
         self->writes_.end_lanes(connection, lanes);
-        auto not_blocked = self->writes_.park_pending(connection, to_park);
+        auto first_free = self->writes_.park_pending(connection, to_park);
         fault::point("feed.put_aside");
-        return not_blocked;
+        return first_free;
     };
     co_return co_await write(std::move(work));
 }
@@ -286,6 +280,7 @@ std::chrono::milliseconds OutboxFeed::Impl::idle_time(const ScanResult& found) c
 }
 
 awaitable<void> OutboxFeed::Impl::settle(std::span<const Outcome> outcomes) {
+    co_await keep_lease();  // before, so that what fails has recorded nothing
     if (!outcomes.empty()) {
         Settlements settlements{outcomes};
         {
@@ -311,20 +306,24 @@ awaitable<void> OutboxFeed::Impl::settle(std::span<const Outcome> outcomes) {
         if (failure)
             std::rethrow_exception(failure);
     }
-    co_await keep_lease();
 }
 
 void OutboxFeed::Impl::note_settled(std::span<const Outcome> outcomes, bool is_written) {
-    const std::lock_guard lock{mutex_};
-    for (const Outcome& outcome : outcomes) {
-        const bool is_held = outcome.settlement == Settlement::held;
-        if (is_held)
-            blocked_.end_block(outcome.aggregate_id);
-        if (is_written)
-            given_.settle(outcome.sequence, outcome.aggregate_id);
-        if (is_written && is_held)
-            given_.give_back(outcome.aggregate_id, 0);
+    bool may_go_on = false;
+    {
+        const std::lock_guard lock{mutex_};
+        for (const Outcome& outcome : outcomes) {
+            const bool is_held = outcome.settlement == Settlement::held;
+            if (is_held)
+                blocked_.end_block(outcome.aggregate_id);
+            if (is_written)
+                may_go_on |= given_.settle(outcome.sequence, outcome.aggregate_id);
+            if (is_written && is_held)
+                given_.give_back(outcome.aggregate_id, 0);
+        }
     }
+    if (may_go_on)
+        wait_.notify();  // nothing else tells a waiting read() that more of a lane may come
 }
 
 awaitable<void> OutboxFeed::Impl::park(AggregateId aggregate_id, Sequence from, int attempts, Timestamp next_attempt,
@@ -368,13 +367,13 @@ awaitable<void> OutboxFeed::Impl::unpark(AggregateId aggregate_id) {
 }
 
 awaitable<void> OutboxFeed::Impl::mark_attempts(std::span<const Outcome> starting) {
+    co_await keep_lease();
     auto work = [self = shared_from_this(),
                  marks = std::vector<Outcome>(starting.begin(), starting.end())](Connection& connection) {
         fault::point("feed.mark_attempts");
         self->writes_.mark_attempts(connection, marks);
     };
     co_await write(std::move(work));
-    co_await keep_lease();
 }
 
 awaitable<bool> OutboxFeed::Impl::drained() {
@@ -418,6 +417,10 @@ awaitable<void> OutboxFeed::unpark(AggregateId aggregate_id) {
 
 awaitable<void> OutboxFeed::mark_attempts(std::span<const Outcome> starting) {
     return impl_->mark_attempts(starting);
+}
+
+bool OutboxFeed::may_send() const noexcept {
+    return impl_->may_send();
 }
 
 awaitable<bool> OutboxFeed::drained() {

@@ -18,17 +18,19 @@ bool CheckedOut::has_run(std::string_view aggregate_id) const {
     return !runs_.empty() && runs_.contains(std::string(aggregate_id));
 }
 
-void CheckedOut::settle(Sequence sequence, const AggregateId& aggregate_id) {
+bool CheckedOut::settle(Sequence sequence, const AggregateId& aggregate_id) {
     if (!runs_.empty()) {
         const auto run = runs_.find(aggregate_id.str());
         if (run != runs_.end() && std::erase(run->second, sequence) > 0) {
-            if (run->second.empty())
-                runs_.erase(run);
-            return;
+            if (!run->second.empty())
+                return false;
+            runs_.erase(run);
+            return true;
         }
     }
     remove(sequence);
     compact();
+    return false;
 }
 
 std::vector<Sequence> CheckedOut::of_lane(const AggregateId& aggregate_id, Sequence from) const {

@@ -25,7 +25,8 @@ public:
     bool has_run(std::string_view aggregate_id) const;
     std::size_t runs() const noexcept { return runs_.size(); }
 
-    void settle(Sequence sequence, const AggregateId& aggregate_id);
+    /// True when it was the last of a run: the next ones of its lane may be read.
+    bool settle(Sequence sequence, const AggregateId& aggregate_id);
 
     /// The messages of a lane from `from` on that are out and not part of a run. They may be those of another lane whose
     /// hash is the same: the statement that uses them compares the aggregate.

@@ -60,18 +60,16 @@ private:
     // The first one always fits, however large.
     bool fits(std::size_t bytes) const { return given_ == 0 || bytes_ + bytes <= request_.max_bytes; }
 
-    // Gives the row to the list, or to the malformed ones.
     void take(const Query& row, std::vector<StoredMessage>& list) {
         StoredMessage message;
         std::string problem;
-        if (read_outbox_row(row, request_.max_payload, message, problem)) {
-            bytes_ += message.payload.size();
-            ++given_;
-            list.push_back(std::move(message));
-        } else {
-            result_.malformed.push_back({row.integer(0), std::string(row.text(1)), std::string(row.text(2)),
-                                         std::string(row.text(4)), std::move(problem)});
+        if (!read_outbox_row(row, request_.max_payload, message, problem)) {
+            message.state = MessageState::dead;
+            message.payload = "it cannot be sent: " + problem;
         }
+        bytes_ += message.payload.size();
+        ++given_;
+        list.push_back(std::move(message));
     }
 
     void read_lanes(std::size_t max) {

@@ -24,22 +24,17 @@ struct ScanRequest {
     std::function<bool(std::string_view aggregate_id)> is_lane_out;
 };
 
-struct MalformedRow {
-    Sequence sequence = 0;
-    std::string message_id, aggregate_id, topic, reason;
-};
-
 struct ScanResult {
+    // Rows that no message can be made of are among them, see OutboxFeed::read().
     std::vector<StoredMessage> of_lanes;  ///< first messages of blocked lanes that are due, lane by lane
     std::vector<StoredMessage> pending;   ///< in commit order
     std::vector<Sequence> to_park;        ///< pending, of blocked lanes
-    std::vector<MalformedRow> malformed;
     std::vector<std::string> empty_lanes;  ///< due, without a message
     std::optional<Timestamp> next_due;     ///< of a lane that is not due yet
     Sequence scanned_to = 0;               ///< pending messages up to here are in one of the lists
 
     bool found_anything() const noexcept {
-        return !of_lanes.empty() || !pending.empty() || !to_park.empty() || !malformed.empty() || !empty_lanes.empty();
+        return !of_lanes.empty() || !pending.empty() || !to_park.empty() || !empty_lanes.empty();
     }
 };
 

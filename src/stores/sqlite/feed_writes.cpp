@@ -29,6 +29,7 @@ FeedWrites::FeedWrites(const std::string& table, bool delete_dispatched)
                                     : update + "state = 1, " + count + "where sequence = ?1 and state in (0, 2)";
     dispatched_anyway_ = update + "state = 1, " + count + "where sequence = ?1";
     find_ = "select message_id, topic, state from \"" + table + "\" where sequence = ?1";
+    name_ = update + "message_id = ?2 where sequence = ?1";
     dead_ = update + "state = 3, attempts = ?2 where sequence = ?1";
     park_head_ = update + "state = 2, attempts = ?2 where sequence = ?1 and state in (0, 2)";
     park_given_ = update + "state = 2 where sequence = ?1 and state = 0 and aggregate_id = ?2";
@@ -69,6 +70,12 @@ void FeedWrites::settle(Connection& connection, const Settlements& settlements) 
                 continue;  // gone, or given up by an operator meanwhile
             message_id = row.text(0);
             topic = row.text(1);
+        }
+        // Without an id of its own nobody could name the dead letter, to skip it or to send it again.
+        const std::optional<Uuid> id = Uuid::try_parse(message_id);
+        if (!id || id->is_nil()) {
+            message_id = new_uuid().to_string();
+            connection.prepare(name_).bind(1, outcome.sequence).bind(2, message_id).run();
         }
         connection.prepare(dead_).bind(1, outcome.sequence).bind(2, std::int64_t{outcome.attempts}).run();
         lanes.add_dead_letter(message_id, outcome.aggregate_id.str(), topic, outcome.sequence, outcome.attempts, held,
@@ -123,25 +130,16 @@ void FeedWrites::mark_attempts(Connection& connection, std::span<const Outcome> 
     }
 }
 
-std::vector<Sequence> FeedWrites::park_pending(Connection& connection, std::span<const Sequence> sequences) const {
-    std::vector<Sequence> not_blocked;
+std::optional<Sequence> FeedWrites::park_pending(Connection& connection, std::span<const Sequence> sequences) const {
+    std::optional<Sequence> first_free;
     Query query = connection.prepare(park_pending_);
     for (const Sequence sequence : sequences) {
         const std::size_t changed = query.bind(1, sequence).bind(2, table_).run();
         query.reset();
-        if (changed == 0 && connection.prepare(is_pending_).bind(1, sequence).step())
-            not_blocked.push_back(sequence);
+        if (changed == 0 && !first_free && connection.prepare(is_pending_).bind(1, sequence).step())
+            first_free = sequence;
     }
-    return not_blocked;
-}
-
-void FeedWrites::give_up(Connection& connection, std::span<const MalformedRow> rows) const {
-    Lanes lanes{connection, table_};
-    for (const MalformedRow& row : rows) {
-        connection.prepare(dead_).bind(1, row.sequence).bind(2, std::int64_t{0}).run();
-        lanes.add_dead_letter(row.message_id, row.aggregate_id, row.topic, row.sequence, 0, false,
-                              "it cannot be sent: " + row.reason);
-    }
+    return first_free;
 }
 
 void FeedWrites::end_lanes(Connection& connection, std::span<const std::string> ended) const {

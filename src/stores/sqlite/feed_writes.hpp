@@ -37,10 +37,8 @@ public:
     void unpark(Connection& connection, std::string_view aggregate_id) const;
     void mark_attempts(Connection& connection, std::span<const Outcome> starting) const;
 
-    /// Parks pending messages of blocked lanes; gives those whose lane is not blocked.
-    std::vector<Sequence> park_pending(Connection& connection, std::span<const Sequence> sequences) const;
-    /// Makes dead letters of rows that can never be sent.
-    void give_up(Connection& connection, std::span<const MalformedRow> rows) const;
+    /// Parks pending messages of blocked lanes, given in order; gives the first one whose lane is not blocked.
+    std::optional<Sequence> park_pending(Connection& connection, std::span<const Sequence> sequences) const;
     void end_lanes(Connection& connection, std::span<const std::string> lanes) const;
 
     /// Deletes dispatched messages last dispatched before `cutoff`, among the next rows after `after`. Gives where to go
@@ -51,7 +49,7 @@ private:
     void settle_unexpected(Connection& connection, Sequence sequence, std::string_view time) const;
 
     std::string table_;
-    std::string dispatched_, dispatched_anyway_, find_, dead_, park_head_, park_given_, attempts_, park_pending_,
+    std::string dispatched_, dispatched_anyway_, find_, name_, dead_, park_head_, park_given_, attempts_, park_pending_,
         is_pending_, old_, delete_;
     bool delete_dispatched_;
 };
