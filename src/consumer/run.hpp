@@ -1,11 +1,11 @@
 #pragma once
 
-#include "consumer/backoff.hpp"
 #include "consumer/counters.hpp"
 #include "consumer/lanes.hpp"
 #include "consumer/outage.hpp"
-#include "consumer/signal.hpp"
 #include "consumer/verdict.hpp"
+#include "core/backoff.hpp"
+#include "core/signal.hpp"
 #include "txm/consumer.hpp"
 
 #include <boost/asio/any_io_executor.hpp>

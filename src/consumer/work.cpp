@@ -184,7 +184,8 @@ awaitable<void> ConsumerRun::failed(Worker& me, Lane& lane, std::string why, boo
     entry->failure = std::move(why);
     const bool is_long = at + delay - lane.blocked_since().value_or(at) > options_.park_after;
     if (must_park || is_long || entry->origin == Origin::store) {
-        co_await park(me, lane, now() + delay, entry->failure);
+        const Timestamp next = now() + std::chrono::duration_cast<Timestamp::duration>(delay);
+        co_await park(me, lane, next, entry->failure);
         co_return;
     }
     lanes_.wait(lane, at, at + delay);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "relay/backoff.hpp"
+#include "core/backoff.hpp"
 #include "relay/destination.hpp"
 #include "txm/feed.hpp"
 #include "txm/publisher.hpp"
@@ -17,6 +17,8 @@
 #include <vector>
 
 namespace txm::relay {
+
+using detail::Backoff;
 
 /// A lane that must be recorded as blocked (OutboxFeed::park).
 struct ParkRequest {

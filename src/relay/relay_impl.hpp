@@ -1,7 +1,7 @@
 #pragma once
 
+#include "core/signal.hpp"
 #include "relay/lanes.hpp"
-#include "relay/signal.hpp"
 #include "txm/relay.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -82,14 +82,14 @@ private:
     std::size_t max_batches_;
     relay::Lanes lanes_;
     relay::Decisions decisions_;
-    relay::Backoff outage_{std::chrono::milliseconds{50}, std::chrono::milliseconds{5000}};
+    detail::Backoff outage_{std::chrono::milliseconds{50}, std::chrono::milliseconds{5000}};
     std::function<void(const std::string&)> listener_;
     Counters counters_;
 
     std::atomic<int> stops_{0};
     mutable std::mutex mutex_;  // guards strand_, which stop() needs
     boost::asio::any_io_executor strand_;
-    std::optional<relay::Signal> signal_;
+    std::optional<detail::Signal> signal_;
     std::list<boost::asio::cancellation_signal> cancellations_;
 
     std::size_t reading_ = 0, publishing_ = 0, settling_ = 0, parking_ = 0;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "consumer/signal.hpp"
+#include "core/signal.hpp"
 #include "txm/consumer_store.hpp"
 #include "txm/error.hpp"
 #include "txm/inbox.hpp"
