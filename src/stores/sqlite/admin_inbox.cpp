@@ -205,7 +205,7 @@ std::size_t InboxAdmin::skip(Connection& connection, const MessageFilter& filter
         decide.bind(1, consumer_).bind(2, message.message_id).bind(3, now()).bind(4, inbox_).run();
         decide.reset();
         lanes.remove_dead_letter(message.message_id);
-        lanes.remove(message.message_id);
+        lanes.remove(message.message_id, true);
         lanes.decided({message.topic, message.aggregate_id});
         after = message.message_id;
     }

@@ -150,11 +150,11 @@ awaitable<std::vector<Delivery>> ConsumerStore::Impl::take_parked(std::size_t ma
 }
 
 awaitable<void> ConsumerStore::Impl::unpark(const Delivery& delivery) {
-    auto work = [self = shared_from_this(), id = delivery.message.message_id.to_string(),
+    auto work = [self = shared_from_this(), id = delivery.message.message_id.to_string(), is_replay = delivery.replay,
                  lane = lane_of(delivery)](Connection& connection) {
         fault::point("consumer_store.unpark");
         ParkedLanes lanes = self->lanes(connection);
-        lanes.remove(id);
+        lanes.remove(id, is_replay);
         lanes.go_on(lane);
     };
     co_await db_.writer().transact_quietly(std::move(work));
@@ -196,9 +196,10 @@ void ConsumerStore::Impl::decide_dead(Connection& connection, const Incoming& in
         row.run();
     }
     ParkedLanes lanes = this->lanes(connection);
-    lanes.remove(message_id);
-    // Decided before, and delivered again because the acknowledgement was lost: an operator may have freed the lane since.
+    // Decided before, and delivered again because the acknowledgement was lost: an operator may have freed the lane, or sent
+    // the message again, since.
     const bool is_repeated = !is_new && !incoming.replay && !delivery.replay;
+    lanes.remove(message_id, !is_repeated);
     if (!is_repeated)
         lanes.add_dead_letter(message_id, delivery, why, hold);
     if (!is_repeated && hold)

@@ -47,7 +47,7 @@ void ParkedLanes::keep(const Delivery& delivery) {
         "payload, headers, created_at, stored_at, sequence, partition, position) "
         "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) "
         "on conflict (inbox, consumer, message_id) do update set attempts = max(attempts, "
-        "excluded.attempts)");
+        "excluded.attempts), replay = max(replay, excluded.replay)");
     query.bind(1, inbox_)
         .bind(2, consumer_)
         .bind(3, delivery.message.message_id)
@@ -57,11 +57,13 @@ void ParkedLanes::keep(const Delivery& delivery) {
     query.run();
 }
 
-void ParkedLanes::remove(std::string_view message_id) {
-    connection_.prepare("delete from txm_parked where inbox = ?1 and consumer = ?2 and message_id = ?3")
+void ParkedLanes::remove(std::string_view message_id, bool replay_too) {
+    connection_
+        .prepare("delete from txm_parked where inbox = ?1 and consumer = ?2 and message_id = ?3 and replay <= ?4")
         .bind(1, inbox_)
         .bind(2, consumer_)
         .bind(3, message_id)
+        .bind(4, std::int64_t{replay_too})
         .run();
 }
 

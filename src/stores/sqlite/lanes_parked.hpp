@@ -24,7 +24,8 @@ public:
 
     /// Keeps the delivery, or changes what is kept of it.
     void keep(const Delivery& delivery);
-    void remove(std::string_view message_id);
+    /// @param replay_too else what an operator sent again since stays: whoever is late is done with what it knew
+    void remove(std::string_view message_id, bool replay_too);
 
     /// After keep(): blocks the lane until `next_attempt`. A lane that is blocked already keeps its time, unless the delivery
     /// is its first one; a held one stays held.
