@@ -34,7 +34,8 @@ public:
     /// Delivery::attempt is the number of tries so far.
     virtual awaitable<std::vector<Delivery>> take_parked(std::size_t max) = 0;
 
-    /// The delivery took effect, or was decided: it is kept no longer. One that is not kept is no error.
+    /// The delivery took effect, or was decided: it is kept no longer. One that is not kept is no error, and what an
+    /// operator sent again since is another delivery, which stays.
     virtual awaitable<void> unpark(const Delivery& delivery) = 0;
 
     /// Makes a dead letter of it and decides the inbox row (`dead`), in one transaction, and ends its parking. With
@@ -46,8 +47,9 @@ public:
     /// Deliveries stored at or before it may have been forgotten by the inbox.
     virtual awaitable<Timestamp> purged_to() = 0;
 
-    /// Deletes inbox rows of this consumer whose message is older than `retention`, at most `limit`, and moves purged_to()
-    /// in the same transaction. Gives the number deleted.
+    /// Deletes inbox rows of this consumer that were decided longer ago than `retention`, of messages that are older than
+    /// it, at most `limit`, and moves purged_to() in the same transaction. Gives the number deleted. Both, so that a
+    /// consumer that reads old messages refuses none of them because their neighbours were forgotten already.
     virtual awaitable<std::size_t> purge_inbox(std::chrono::seconds retention, std::size_t limit) = 0;
 
     /// Takes or keeps the lease on `what` (for this consumer); false while another process has it.

@@ -31,6 +31,8 @@ public:
     virtual std::unique_ptr<ConsumerStore> consumer_store(std::string consumer) = 0;
     /// Commits an effect with its inbox row. @throws what the commit throws
     virtual void process(const Incoming& incoming) = 0;
+    /// All that the inbox decided was decided that much earlier.
+    virtual void age_inbox(std::chrono::hours age) = 0;
 
     virtual std::unique_ptr<Admin> admin() = 0;
 };

@@ -51,6 +51,12 @@ public:
         sync_wait(session.commit());
     }
 
+    void age_inbox(std::chrono::hours age) override {
+        sqlite::Session session{db_};
+        session.add("update inbox set created_at = ?", to_iso8601(now() - age));
+        sync_wait(session.commit());
+    }
+
     std::unique_ptr<Admin> admin() override { return sqlite::open_admin(db_); }
 
 private:

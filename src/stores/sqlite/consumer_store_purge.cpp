@@ -11,16 +11,14 @@ InboxPurge::InboxPurge(std::string_view inbox_table, std::string_view consumer)
       consumer_(consumer),
       source_(inbox_source(inbox_table)),
       purged_to_key_(purged_to_key(inbox_table, consumer)) {
-    const auto rows = [&](const std::string& time, const std::string& condition) {
-        return "select i.message_id, " + time + " from \"" + inbox_ + "\" i where i.consumer = ?1 and " + condition +
-               " and (i.state <> 1 or not exists (select 1 from txm_dead_letter d where d.source = ?3 and d.consumer = "
-               "?1 and "
-               "d.message_id = i.message_id) and not exists (select 1 from txm_parked p where p.inbox = ?4 and "
-               "p.consumer = ?1 "
-               "and p.message_id = i.message_id)) order by i.stored_at limit ?5";
-    };
-    stored_before_ = rows("i.stored_at", "i.stored_at < ?2");
-    decided_before_ = rows("i.created_at", "i.stored_at is null and i.created_at < ?2");
+    // Decided long ago, too: what a consumer that reads old messages has just decided says nothing of their neighbours,
+    // which are only on their way. Rows that are not told when they were sent count from when they were decided.
+    old_ =
+        "select i.message_id, coalesce(i.stored_at, i.created_at) from \"" + inbox_ +
+        "\" i where i.consumer = ?1 and i.created_at < ?2 and (i.stored_at is null or i.stored_at < ?2) "
+        "and (i.state <> 1 or not exists (select 1 from txm_dead_letter d where d.source = ?3 and d.consumer = ?1 and "
+        "d.message_id = i.message_id) and not exists (select 1 from txm_parked p where p.inbox = ?4 and "
+        "p.consumer = ?1 and p.message_id = i.message_id)) order by i.created_at limit ?5";
     delete_ = "delete from \"" + inbox_ + "\" where consumer = ?1 and message_id = ?2";
 }
 
@@ -28,10 +26,10 @@ std::size_t InboxPurge::run(Connection& connection, Timestamp cutoff, std::size_
     const std::string time = to_iso8601(cutoff);
     std::vector<std::string> old;
     std::string purged_to;
-    for (const std::string* sql : {&stored_before_, &decided_before_}) {
-        Query rows = connection.prepare(*sql);
+    {
+        Query rows = connection.prepare(old_);
         rows.bind(1, consumer_).bind(2, time).bind(3, source_).bind(4, inbox_);
-        rows.bind(5, static_cast<std::int64_t>(limit - old.size()));
+        rows.bind(5, static_cast<std::int64_t>(limit));
         while (rows.step()) {
             old.emplace_back(rows.text(0));
             if (purged_to < rows.text(1))

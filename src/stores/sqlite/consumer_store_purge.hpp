@@ -15,12 +15,12 @@ class InboxPurge {
 public:
     InboxPurge(std::string_view inbox_table, std::string_view consumer);
 
-    /// Deletes, at most `limit`, rows whose message was stored before `cutoff` (where that is not known: which were decided
-    /// before). Gives the number.
+    /// Deletes, at most `limit`, rows that were decided before `cutoff`, of messages that were stored before it (where that
+    /// is known). Gives the number.
     std::size_t run(Connection& connection, Timestamp cutoff, std::size_t limit) const;
 
 private:
-    std::string inbox_, consumer_, source_, purged_to_key_, stored_before_, decided_before_, delete_;
+    std::string inbox_, consumer_, source_, purged_to_key_, old_, delete_;
 };
 
 }  // namespace txm::sqlite::detail

@@ -176,7 +176,7 @@ std::string inbox_schema(const std::string& table) {
     primary key (consumer, message_id)
 ) strict, without rowid;
 )";
-    sql += "create index if not exists \"" + table + "_stored\" on " + detail::quoted(table) + " (consumer, stored_at);\n";
+    sql += "create index if not exists \"" + table + "_created\" on " + detail::quoted(table) + " (consumer, created_at);\n";
     return sql + detail::shared_schema();
 }
 
