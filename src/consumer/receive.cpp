@@ -118,8 +118,8 @@ awaitable<void> ConsumerRun::arrive(std::vector<Delivery> batch) {
         const bool is_nameless = give_id(batch[i]);
         std::string key = Lanes::key_of(batch[i].message);
         const bool must_park = is_parked[i] || parked_meanwhile_.contains(key);
-        // What this lane has in memory goes first.
-        if (must_park && !lanes_.has_broker_entries(key)) {
+        // What this lane has in memory goes first. What has no id is not parked, but decided where lanes are.
+        if (must_park && !is_nameless && !lanes_.has_broker_entries(key)) {
             behind.push_back(std::move(batch[i]));
             continue;
         }

@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -94,7 +95,13 @@ private:
     Incoming incoming_of(const Delivery& delivery) const;
 
     // decide.cpp: what leaves the lanes for the store
+    enum class Burial : std::uint8_t { done, decided_otherwise, ended };
+    static constexpr const char* nameless = "it has no message id, and its broker gives it no position";
+
     awaitable<void> dead_letter(Worker& me, Lane& lane, std::string why);
+    awaitable<Burial> bury(Child& child, Entry& entry, std::string why, bool hold);
+    awaitable<void> decided_before(Worker& me, Lane& lane);
+    awaitable<void> hold_rest(Worker& me, Lane& lane, std::string why);
     awaitable<void> park(Worker& me, Lane& lane, Timestamp next_attempt, std::string why);
     awaitable<bool> park_entries(Worker& me, const std::string& key, std::vector<EntryPtr> entries,
                                  Timestamp next_attempt, std::string why);

@@ -117,7 +117,7 @@ awaitable<void> ConsumerRun::turn(Worker& me) {
                 say("message " + entry->delivery.message.message_id.to_string() +
                     " came again with another payload, which had no effect: its sender uses one id twice");
             }
-            me.done = lanes_.settle(lane);
+            co_await decided_before(me, lane);
             break;
         case Verdict::ignored:
             ++counters_.ignored;
@@ -144,7 +144,7 @@ awaitable<void> ConsumerRun::turn(Worker& me) {
 awaitable<Judgement> ConsumerRun::try_once(Entry& entry) {
     const StoredMessage& message = entry.delivery.message;
     if (entry.is_nameless)
-        co_return Judgement(Verdict::dead, "it has no message id, and its broker gives it no position");
+        co_return Judgement(Verdict::dead, nameless);
     const Incoming incoming = incoming_of(entry.delivery);
     bool has_handler = false;
     std::exception_ptr problem;

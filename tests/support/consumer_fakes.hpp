@@ -34,7 +34,7 @@ public:
     void push(StoredMessage message) {
         Delivery delivery;
         delivery.message = std::move(message);
-        delivery.position = ++last_position_;
+        delivery.position = has_positions ? ++last_position_ : 0;
         enqueue(std::move(delivery));
         arrived_.notify();
     }
@@ -106,6 +106,7 @@ public:
     }
 
     Hook hook{};
+    bool has_positions = true;
     std::vector<Uuid> acknowledged{};
     std::set<Uuid> extended{};
     std::size_t largest_request = 0, most_in_memory = 0;

@@ -113,6 +113,51 @@ TEST_F(ConsumerParkingTest, lane_parked_while_the_store_is_asked_keeps_its_order
     EXPECT_THAT(effects_of("a"), ElementsAre(1, 2, 3));
 }
 
+// Two processes have the lane, because it was handed over while it was blocked. The other one gives the message up first.
+TEST_F(ConsumerParkingTest, lane_that_another_process_holds_for_a_dead_letter_does_not_go_on) {
+    before = [&](const Delivery& delivery) {
+        if (number(delivery) != 1)
+            return;
+        store.inbox[delivery.message.message_id] = {InboxState::dead, payload_hash("{}")};
+        store.held.insert({"orders", "a"});
+        throw std::runtime_error("not yet");
+    };
+    push("a", 1);
+    push("a", 2);
+    push("b", 3);
+    push("a", 4);
+    const ConsumerStatistics statistics = run();
+    EXPECT_EQ(statistics.duplicates, 1u);
+    EXPECT_THAT(effects_of("a"), ElementsAre());
+    EXPECT_THAT(effects_of("b"), ElementsAre(3));
+    EXPECT_EQ(store.parked_count(), 2u) << "they wait for an operator, behind the dead letter";
+    EXPECT_TRUE(topic.is_empty());
+}
+
+TEST_F(ConsumerParkingTest, what_has_neither_id_nor_place_is_decided_and_not_parked) {
+    bool is_mended = false;
+    fail_until(1, is_mended);
+    options.park_after = milliseconds(0);
+    options.max_backoff = options.backoff = std::chrono::hours(1);
+    topic.has_positions = false;
+    push("a", 1);
+    StoredMessage nameless = message("a", 2);
+    nameless.message_id = Uuid{};
+    topic.push(nameless);
+    push("a", 3);
+    run();
+    EXPECT_EQ(store.parked_count(), 2u);
+    EXPECT_EQ(store.dead.size(), 1u);
+    topic.reopen();
+    topic.push(nameless);  // its lane is parked now
+    run();
+    EXPECT_EQ(store.parked_count(), 2u);
+    EXPECT_EQ(store.dead.size(), 2u);
+    is_mended = true;
+    run_parked();
+    EXPECT_THAT(effects_of("a"), ElementsAre(1, 3));
+}
+
 TEST_F(ConsumerParkingTest, parked_lanes_are_left_to_the_holder_of_the_lease) {
     Delivery parked;
     parked.message = message("a", 1);
