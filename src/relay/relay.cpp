@@ -256,6 +256,7 @@ awaitable<void> Relay::Impl::read_once(std::size_t max, std::size_t max_bytes) {
     std::vector<bool> is_suspect(messages.size(), false);
     if (suspects_left_ > 0 && !messages.empty()) {
         is_marking_ = true;
+        given_back_.clear();
         const bool marked = co_await mark_suspects(messages, is_suspect);
         is_marking_ = false;
         if (!marked)

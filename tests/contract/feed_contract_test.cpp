@@ -4,8 +4,11 @@
 
 #include <boost/system/system_error.hpp>
 
+#include <atomic>
 #include <future>
-#include <iostream>
+#include <map>
+#include <mutex>
+#include <set>
 #include <thread>
 
 namespace txm::test {
@@ -276,6 +279,65 @@ TEST_P(Feed, a_message_sent_again_comes_in_its_lanes_order_with_a_new_number) {
     relay_.settle(again);
     EXPECT_THAT(payloads(relay_.read_until("4")), ElementsAre("4"));
     EXPECT_EQ(store_->message(messages.at(0).message_id)->approximate_dispatch_count, 2);
+}
+
+TEST_P(Feed, a_lane_blocked_while_messages_are_read_gives_all_of_it_again_and_nothing_before) {
+    relay_.acquire();
+    constexpr int lanes = 40, messages_of_a_lane = 5;
+    std::atomic<bool> is_over{false};
+    std::mutex mutex;
+    std::set<std::string> blocked;       // lanes whose park() has returned
+    std::vector<StoredMessage> first;    // the first one of each lane, as it comes
+    auto reader = std::async(std::launch::async, [&] {
+        while (!is_over) {
+            std::set<std::string> blocked_before;
+            {
+                const std::lock_guard lock{mutex};
+                blocked_before = blocked;
+            }
+            for (StoredMessage& message : relay_.read(7)) {
+                EXPECT_FALSE(blocked_before.contains(message.aggregate_id.str())) << message.payload;
+                const std::lock_guard lock{mutex};
+                if (message.payload == "0")
+                    first.push_back(std::move(message));
+            }
+        }
+    });
+    std::vector<StoredMessage> to_block;
+    for (int lane = 0; lane < lanes; ++lane) {
+        for (int i = 0; i < messages_of_a_lane; ++i) {
+            publish("lane" + std::to_string(lane), std::to_string(i));
+            {
+                const std::lock_guard lock{mutex};
+                to_block.swap(first);
+            }
+            for (const StoredMessage& message : to_block) {
+                relay_.park(message, 0, never);
+                const std::lock_guard lock{mutex};
+                blocked.insert(message.aggregate_id.str());
+            }
+            to_block.clear();
+        }
+    }
+    is_over = true;
+    feed_->interrupt();
+    reader.get();
+
+    // What was given before its lane was blocked comes again, too.
+    for (const std::string& lane : blocked)
+        sync_wait(feed_->unpark(lane));
+    std::map<std::string, int> next;
+    for (std::size_t left = blocked.size() * messages_of_a_lane; left > 0;) {
+        const auto some = relay_.read();
+        for (const StoredMessage& message : some) {
+            if (!blocked.contains(message.aggregate_id.str()))
+                continue;
+            EXPECT_EQ(message.payload, std::to_string(next[message.aggregate_id.str()]++));
+            --left;
+        }
+        relay_.settle(some);
+    }
+    EXPECT_GT(blocked.size(), 0U);
 }
 
 }  // namespace

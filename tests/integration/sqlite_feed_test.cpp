@@ -192,8 +192,7 @@ TEST_F(SqliteFeed, deleting_old_messages_fails_and_nothing_is_lost) {
     relay_.acquire();
     relay_.settle(relay_.read());
     relay_.release();
-    program_.run("update outbox set stored_at = '2020-01-01T00:00:00+00:00', last_dispatched_at = stored_at");
-    program_.run("update outbox set last_dispatched_at = stored_at");
+    program_.run("update outbox set stored_at = '2020-01-01T00:00:00+00:00', last_dispatched_at = '2020-01-01T00:00:00+00:00'");
     program_.run("create trigger keep before delete on outbox begin select raise(abort, 'kept'); end");
     program_.run(insert_sql("a", "1"));
     relay_.acquire();
@@ -221,6 +220,37 @@ TEST_F(SqliteFeed, the_rest_of_a_lane_follows_at_once) {
     }
     relay.settle(first);
     EXPECT_THAT(payloads(second.get()), ElementsAre("2"));
+}
+
+TEST_F(SqliteFeed, lanes_come_back_after_the_clock_was_set_back) {
+    program_.run(insert_sql("a", "1"));
+    program_.run(insert_sql("b", "2"));
+    relay_.acquire();
+    const auto messages = relay_.read();
+    relay_.park(messages.at(0), 1, now() + 24h);
+    relay_.park(messages.at(1), 1, now() + 24h);
+    relay_.release();
+    // As if it had been parked by a clock that was ten years ahead.
+    program_.run(
+        "update txm_lane set decided_at = '2046-01-01T00:00:00+00:00', next_attempt_at = '2046-01-01T00:00:01+00:00' "
+        "where aggregate_id = 'a'");
+    relay_.acquire();
+    EXPECT_THAT(payloads(relay_.read()), ElementsAre("1"));
+}
+
+TEST_F(SqliteFeed, a_message_from_the_future_does_not_keep_old_ones) {
+    for (const char* payload : {"1", "2", "3"})
+        program_.run(insert_sql("a", payload));
+    relay_.acquire();
+    relay_.settle(relay_.read());
+    relay_.release();
+    program_.run("update outbox set stored_at = '2020-01-01T00:00:00+00:00', last_dispatched_at = '2020-01-02T00:00:00+00:00'");
+    program_.run("update outbox set stored_at = '2046-01-01T00:00:00+00:00', last_dispatched_at = '2046-01-01T00:00:00+00:00' where payload = '1'");
+    relay_.acquire();
+    program_.run(insert_sql("a", "4"));
+    relay_.read();
+    EXPECT_EQ(program_.text("select group_concat(payload, ' ') from (select payload from outbox order by sequence)"),
+              "1 4");
 }
 
 }  // namespace

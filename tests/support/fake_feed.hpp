@@ -72,6 +72,9 @@ public:
 
     /// Called at the start of every settle(), before anything is recorded.
     std::function<void(std::span<const Outcome>)> on_settle{};
+    /// Called by mark_attempts(); while it gives true the call waits.
+    std::function<bool(std::span<const Outcome>)> on_mark{};
+    bool is_in_doubt = false;  ///< whether the lease may soon be another's
     bool clean_start = true;
     int acquired = 0, released = 0, settles = 0;
     std::vector<Sequence> marked{};
@@ -161,6 +164,10 @@ public:
     awaitable<void> mark_attempts(std::span<const Outcome> starting) override {
         throw_if_told("mark_attempts");
         check_lease();
+        while (on_mark && on_mark(starting)) {
+            boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor, std::chrono::milliseconds{1}};
+            co_await timer.async_wait(boost::asio::use_awaitable);
+        }
         for (const Outcome& outcome : starting) {
             row(outcome.sequence).message.attempts = outcome.attempts;
             marked.push_back(outcome.sequence);
@@ -174,6 +181,8 @@ public:
             std::all_of(blocked_.begin(), blocked_.end(), [](const auto& entry) { return entry.second.is_held; });
         co_return all_held&& out_ == 0 && count(MessageState::pending) == 0;
     }
+
+    bool may_send() const noexcept override { return !is_in_doubt; }
 
     void interrupt() override {
         interrupted_ = true;

@@ -526,4 +526,78 @@ TEST_F(RelayTest, NewMessagesAreCarriedWhileItRuns) {
     wait_for([&] { return ended; });
 }
 
+TEST_F(RelayTest, UncleanStartsDuringAnOutageCostNoMessageItsLife) {
+    for (int i = 0; i < 20; ++i)
+        feed.add("a" + std::to_string(i));
+    feed.clean_start = false;
+    options.max_attempts = 3;
+    options.drain_deadline = 0ms;
+    publisher.verdict = [](const auto&) { return Verdict::disconnect; };
+    for (int lives = 0; lives < 8; ++lives) {
+        const auto outages = publisher.sends;
+        start();
+        wait_for([&] { return publisher.sends >= outages + 3; });
+        relay->stop();
+        relay->stop();
+        wait_for([&] { return ended; });
+    }
+    publisher.verdict = [](const auto&) { return Verdict::acknowledge; };
+    run();
+    EXPECT_EQ(feed.count(MessageState::dispatched), 20u);
+}
+
+TEST_F(RelayTest, KeepsItsLeaseWhileTheBrokerHangsAndMemoryIsFull) {
+    for (int i = 0; i < 20; ++i)
+        feed.add("a" + std::to_string(i));
+    options.max_in_flight = 4;
+    options.drain_deadline = 0ms;
+    publisher.delay = 24h;
+    start();
+    wait_for([&] { return feed.settles > 0; });
+    relay->stop();
+    wait_for([&] { return ended; });
+}
+
+TEST_F(RelayTest, SendsNothingWhileItsLeaseIsInDoubt) {
+    feed.add("a");
+    feed.is_in_doubt = true;
+    options.drain = false;
+    int empty_settlements = 0;
+    feed.on_settle = [&](const auto& outcomes) {
+        if (outcomes.empty() && ++empty_settlements == 3) {
+            EXPECT_EQ(publisher.sends, 0u);
+            feed.is_in_doubt = false;
+        }
+    };
+    start();
+    wait_for([&] { return feed.count(MessageState::dispatched) == 1; });
+    relay->stop();
+    wait_for([&] { return ended; });
+}
+
+// What the store gave before a lane was blocked is the store's again, also when the relay is still marking it.
+TEST_F(RelayTest, WhatIsMarkedWhileItsLaneIsBlockedIsForgotten) {
+    feed.clean_start = false;
+    options.max_in_flight = 4;  // one message a read
+    options.max_attempts = 1;
+    bool is_refused = true;
+    publisher.verdict = [&](const auto& m) { return m.payload == "1" && is_refused ? Verdict::refuse : Verdict::acknowledge; };
+    const auto first = feed.add("a", "1");
+    feed.add("a", "2");
+    publisher.delay = 5ms;
+    // The second one is marked for as long as it takes until the lane is held.
+    feed.on_mark = [&](const auto& starting) {
+        return starting.front().sequence != first && feed.row(first).message.state != MessageState::dead;
+    };
+    start();
+    wait_for([&] { return feed.row(first).message.state == MessageState::dead && feed.marked.size() == 2; });
+    wait_for([&] { return ended; });
+    EXPECT_TRUE(publisher.accepted.empty());
+    is_refused = false;
+    feed.on_mark = {};
+    feed.replay(first);
+    run();
+    EXPECT_THAT(publisher.first_acknowledgements("a"), ElementsAre(1, 2));
+}
+
 }  // namespace

@@ -64,6 +64,7 @@ private:
     awaitable<ScanResult> scan(std::size_t max, std::size_t max_bytes);
     awaitable<std::vector<StoredMessage>> check_out(ScanResult found);
     awaitable<std::optional<Sequence>> put_aside(const ScanResult& found);
+    awaitable<void> mend_times();
     awaitable<bool> sweep();
     std::chrono::milliseconds idle_time(const ScanResult& found) const;
     void note_settled(std::span<const Outcome> outcomes, bool is_written);
@@ -96,6 +97,7 @@ private:
     // Of the coroutine in read().
     std::optional<Sequence> sweep_position_;
     Clock::time_point next_sweep_{};
+    std::chrono::milliseconds clock_offset_{};  // of the wall clock to the time since boot
 };
 
 awaitable<Fence> OutboxFeed::Impl::acquire() {
@@ -111,6 +113,7 @@ awaitable<Fence> OutboxFeed::Impl::acquire() {
             forget_given();
             next_sweep_ = {};
             sweep_position_.reset();
+            clock_offset_ = std::chrono::milliseconds::max();
             co_return *fence;
         }
         co_await wait_.for_event(takeover_check);
@@ -152,6 +155,7 @@ awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::read(std::size_t max, st
         if (wait_.was_interrupted())
             co_return std::vector<StoredMessage>{};
         co_await keep_lease();
+        co_await mend_times();
         // Nothing is awaited between noting what is given and giving it: were that to fail, it would be lost.
         bool deleted_some = false;
         if (Clock::now() >= next_sweep_)
@@ -253,6 +257,21 @@ awaitable<std::optional<Sequence>> OutboxFeed::Impl::put_aside(const ScanResult&
         return first_free;
     };
     co_return co_await write(std::move(work));
+}
+
+// When the wall clock was set back, or may have been while no relay ran, the times at which lanes are due are too far away.
+awaitable<void> OutboxFeed::Impl::mend_times() {
+    using std::chrono::milliseconds;
+    constexpr milliseconds tolerated{1000};
+    const milliseconds offset =
+        std::chrono::floor<milliseconds>(now().time_since_epoch()) - milliseconds{boottime_ms()};
+    if (offset >= clock_offset_ - tolerated && clock_offset_ != milliseconds::max()) {
+        clock_offset_ = std::max(clock_offset_, offset);
+        co_return;
+    }
+    auto work = [self = shared_from_this()](Connection& connection) { self->writes_.mend_times(connection); };
+    co_await write(std::move(work));
+    clock_offset_ = offset;
 }
 
 awaitable<bool> OutboxFeed::Impl::sweep() {

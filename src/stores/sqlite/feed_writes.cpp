@@ -142,6 +142,10 @@ std::optional<Sequence> FeedWrites::park_pending(Connection& connection, std::sp
     return first_free;
 }
 
+void FeedWrites::mend_times(Connection& connection) const {
+    Lanes{connection, table_}.mend_times();
+}
+
 void FeedWrites::end_lanes(Connection& connection, std::span<const std::string> ended) const {
     Lanes lanes{connection, table_};
     for (const std::string& lane : ended)
@@ -150,9 +154,10 @@ void FeedWrites::end_lanes(Connection& connection, std::span<const std::string> 
 
 // Rows are looked at from the lowest sequence upwards. That is the order in which they were stored, so the first one that
 // is too young ends the search, however many follow: nothing is scanned, and no index on the time is needed. Times that
-// jumped back delay a deletion until the row before it is old enough, no more.
+// jumped back delay a deletion until the row before it is old enough, no more; a time in the future says nothing.
 std::optional<Sequence> FeedWrites::delete_dispatched(Connection& connection, Sequence after, Timestamp cutoff) const {
     const std::string time = to_iso8601(cutoff);
+    const std::string present = to_iso8601(now());
     std::vector<Sequence> old;
     std::int64_t seen = 0;
     bool is_young = false;
@@ -167,7 +172,7 @@ std::optional<Sequence> FeedWrites::delete_dispatched(Connection& connection, Se
             if (is_old)
                 old.push_back(after);
             // A dead letter may have any time: another program's damaged row must not end the search for ever.
-            is_young = !is_old && state != MessageState::dead && rows.text(2) > time;
+            is_young = !is_old && state != MessageState::dead && rows.text(2) > time && rows.text(2) <= present;
         }
     }
     Query query = connection.prepare(delete_);

@@ -39,6 +39,7 @@ public:
 
     /// Parks pending messages of blocked lanes, given in order; gives the first one whose lane is not blocked.
     std::optional<Sequence> park_pending(Connection& connection, std::span<const Sequence> sequences) const;
+    void mend_times(Connection& connection) const;
     void end_lanes(Connection& connection, std::span<const std::string> lanes) const;
 
     /// Deletes dispatched messages last dispatched before `cutoff`, among the next rows after `after`. Gives where to go

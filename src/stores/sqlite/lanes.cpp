@@ -10,16 +10,16 @@ Lanes::Lanes(Connection& connection, std::string_view outbox_table)
 void Lanes::block(const AggregateId& aggregate_id, Sequence from, int attempts, std::optional<Timestamp> next_attempt,
                   std::string_view reason) {
     Query query = connection_.prepare(
-        "insert into txm_lane (outbox, aggregate_id, from_sequence, attempts, next_attempt_at, reason) "
-        "values (?1, ?2, ?3, ?4, ?5, ?6) on conflict (outbox, aggregate_id) do update set from_sequence = "
-        "excluded.from_sequence, "
-        "attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, reason = excluded.reason");
+        "insert into txm_lane (outbox, aggregate_id, from_sequence, attempts, next_attempt_at, reason, decided_at) "
+        "values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict (outbox, aggregate_id) do update set from_sequence = "
+        "excluded.from_sequence, attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, "
+        "reason = excluded.reason, decided_at = excluded.decided_at");
     query.bind(1, table_).bind(2, aggregate_id.str()).bind(3, from).bind(4, std::int64_t{attempts});
     if (next_attempt)
         query.bind(5, *next_attempt);
     else
         query.bind_null(5);
-    query.bind(6, reason).run();
+    query.bind(6, reason).bind(7, now()).run();
 }
 
 void Lanes::free(std::string_view aggregate_id) {
@@ -50,12 +50,22 @@ void Lanes::put_back(std::string_view aggregate_id, Sequence sequence) {
 void Lanes::go_on(std::string_view aggregate_id) {
     connection_
         .prepare(
-            "update txm_lane set next_attempt_at = ?3 where outbox = ?1 and aggregate_id = ?2 and not exists (select 1 "
-            "from txm_dead_letter where source = ?4 and consumer = '' and aggregate_id = ?2 and held = 1)")
+            "update txm_lane set next_attempt_at = ?3, decided_at = ?3 where outbox = ?1 and aggregate_id = ?2 and "
+            "not exists (select 1 from txm_dead_letter where source = ?4 and consumer = '' and aggregate_id = ?2 and held = 1)")
         .bind(1, table_)
         .bind(2, aggregate_id)
         .bind(3, now())
         .bind(4, source_)
+        .run();
+}
+
+void Lanes::mend_times() {
+    connection_
+        .prepare(
+            "update txm_lane set next_attempt_at = ?2, decided_at = ?2 where outbox = ?1 and next_attempt_at > ?2 and "
+            "decided_at > ?2")
+        .bind(1, table_)
+        .bind(2, now())
         .run();
 }
 

@@ -33,6 +33,10 @@ public:
     /// An operator gave a message of the lane up: the lane is due, unless it is not blocked or a dead letter still holds it.
     void go_on(std::string_view aggregate_id);
 
+    /// Makes lanes due whose next attempt was decided in what is the future now: the clock was set back, and nobody knows how
+    /// long they would wait.
+    void mend_times();
+
     /// The lane is live again, if none of its messages is parked any more.
     void end(std::string_view aggregate_id);
 

@@ -57,6 +57,7 @@ create table if not exists txm_lane (
     from_sequence integer not null,
     attempts integer not null default 0,
     next_attempt_at text, -- null: held until an operator replays or skips
+    decided_at text not null default '', -- when next_attempt_at was written
     reason text not null default '',
     primary key (outbox, aggregate_id)
 ) strict, without rowid;
