@@ -40,7 +40,9 @@ struct OutboxSql;
 }  // namespace detail
 
 /// An SQLite file in WAL mode, with its own writer and reader threads: needs no executor, serves any.
-/// *Thread safety*: any number of threads. *Lifetime*: must outlive its sessions, feeds and stores.
+/// *Thread safety*: any number of threads. *Lifetime*: must outlive what sessions, feeds and stores do (they may be
+/// destroyed after it, and nothing else); its destructor finishes the commits that are queued and rolls back open
+/// transactions. The executor of a coroutine that waits for it must live until that goes on.
 class Database {
 public:
     /// Opens the file. @throws Error(store_unavailable) saying what is wrong with it

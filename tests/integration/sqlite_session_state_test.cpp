@@ -134,5 +134,22 @@ TEST_F(SqliteSessionState, marking_a_dead_letter_ends_it_and_frees_its_lane) {
     EXPECT_EQ(raw("select next_attempt_at is not null from txm_lane"), "1");
 }
 
+TEST_F(SqliteSessionState, database_that_goes_finishes_what_is_queued_and_rolls_back_what_is_open) {
+    boost::asio::io_context io;
+    sqlite::Session open{*db}, queued{*db}, waiting{*db};
+    sync_wait(open.query("insert into account values ('open', 1)"));
+    queued.add("insert into account values ('queued', 1)");
+    std::string of_queued, of_waiting;
+    boost::asio::co_spawn(io, queued.commit(), [&](std::exception_ptr e) { of_queued = message_of(e); });
+    boost::asio::co_spawn(io, waiting.query("insert into account values ('waiting', 1)"),
+                          [&](std::exception_ptr e, std::vector<Row>) { of_waiting = message_of(e); });
+    io.poll();  // now they are queued
+    db.reset();
+    io.run();
+    EXPECT_EQ(of_queued, "success");
+    EXPECT_NE(of_waiting.find("rolled back"), std::string::npos) << of_waiting;
+    EXPECT_EQ(raw("select group_concat(id) from account"), "queued");
+}
+
 }  // namespace
 }  // namespace txm::test
