@@ -245,6 +245,15 @@ TEST_P(BrokerContract, interrupt_ends_a_wait) {
     EXPECT_THAT(received, IsEmpty());
 }
 
+TEST_P(BrokerContract, an_interrupt_counts_once) {
+    const auto subscription = member();
+    subscription->interrupt();
+    EXPECT_THAT(sync_wait(subscription->receive(10)), IsEmpty());
+    const std::vector sent{message("orders", "anna", "1")};
+    publish(*publisher_, sent);
+    EXPECT_THAT(payloads(sync_wait(subscription->receive(10))), ElementsAre("1"));
+}
+
 TEST_P(BrokerContract, drain_ends_at_what_was_there_and_waits_for_what_is_in_flight) {
     const std::vector sent{message("orders", "anna", "1"), message("orders", "bert", "2")};
     publish(*publisher_, sent);
@@ -278,6 +287,27 @@ TEST_P(BrokerContract, many_acknowledgements_at_once) {
     }
     const auto subscription = member();
     EXPECT_THAT(drain(*subscription), IsEmpty());
+}
+
+TEST_P(BrokerContract, a_hundred_thousand_pass_one_that_is_stuck) {
+    const std::vector stuck{message("orders", "anna", "stuck")};
+    publish(*publisher_, stuck);
+    auto subscription = member();
+    ASSERT_EQ(receive(*subscription, 1).size(), 1U);
+    std::vector<StoredMessage> others;
+    for (int i = 0; i < 2'000; ++i)
+        others.push_back(message("orders", "customer-" + std::to_string(i % 700), std::to_string(i)));
+    for (int round = 0; round < 50; ++round) {
+        for (StoredMessage& other : others)
+            other.message_id = new_uuid();
+        publish(*publisher_, others);
+        const std::vector<Delivery> received = receive(*subscription, others.size());
+        ASSERT_EQ(received.size(), others.size());
+        acknowledge(*subscription, received);
+    }
+    subscription = nullptr;
+    subscription = member();
+    EXPECT_THAT(payloads(drain(*subscription)), ElementsAre("stuck"));
 }
 
 TEST_P(BrokerContract, members_of_a_group_share_its_lanes) {

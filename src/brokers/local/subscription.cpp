@@ -47,7 +47,7 @@ public:
     awaitable<std::vector<Delivery>> receive(std::size_t max) {
         start();
         for (;;) {
-            if (is_interrupted_)
+            if (is_interrupted_.exchange(false))  // one interrupt, one empty answer
                 co_return std::vector<Delivery>{};
             if (const auto error = membership_->take_error())
                 std::rethrow_exception(error);
@@ -98,7 +98,7 @@ public:
         is_interrupted_ = true;
         const std::lock_guard lock(start_mutex_);
         if (listener_)
-            listener_->interrupt();
+            listener_->notify();
     }
 
 private:
