@@ -42,6 +42,7 @@ awaitable<void> Relay::Impl::run() {
 }
 
 awaitable<void> Relay::Impl::work() {
+    const Parting parting{*this};
     // stop() is how it ends: cancelled in the middle, it would leave operations behind that use it.
     co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
     for (;;) {
@@ -484,7 +485,14 @@ void Relay::Impl::report_decisions() {
 }
 
 void Relay::Impl::wake() {
-    signal_->notify();
+    if (signal_)
+        signal_->notify();
+}
+
+void Relay::Impl::part() noexcept {
+    signal_.reset();
+    const std::lock_guard lock{mutex_};
+    strand_ = {};
 }
 
 void Relay::Impl::stop() noexcept {

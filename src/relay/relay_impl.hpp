@@ -76,6 +76,16 @@ private:
     void report_decisions();
     void wake();
 
+    /// A relay may live longer than the executor that it ran on: after a run it keeps nothing of it.
+    void part() noexcept;
+    struct Parting {
+        explicit Parting(Impl& impl) : relay(impl) {}
+        Parting(const Parting&) = delete;
+        Parting& operator=(const Parting&) = delete;
+        ~Parting() { relay.part(); }
+        Impl& relay;
+    };
+
     OutboxFeed& feed_;
     Publisher& publisher_;
     RelayOptions options_;

@@ -1,6 +1,7 @@
 #include "txm/relay.hpp"
 #include "support/fake_feed.hpp"
 #include "support/fake_publisher.hpp"
+#include "txm/sync_wait.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -598,6 +599,14 @@ TEST_F(RelayTest, WhatIsMarkedWhileItsLaneIsBlockedIsForgotten) {
     feed.replay(first);
     run();
     EXPECT_THAT(publisher.first_acknowledgements("a"), ElementsAre(1, 2));
+}
+
+// As when each run has an io_context of its own; a checked build tells.
+TEST_F(RelayTest, ARelayMayLiveLongerThanTheExecutorThatItRanOn) {
+    txm::Relay orphan{feed, publisher, options};
+    txm::sync_wait(orphan.run());
+    orphan.stop();
+    EXPECT_EQ(orphan.statistics().dispatched, 0u);
 }
 
 }  // namespace
