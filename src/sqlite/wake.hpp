@@ -20,14 +20,18 @@ private:
     std::string path_;
 };
 
-/// Waits for a wake-up: inotify on the directory (the wake file, and the `-wal` file for writers that do not know txm), and
+/// Waits for a wake-up: inotify on the wake file, and on the `-wal` file for writers that do not know txm; and
 /// commits in this process. On file systems without notification (network, overlay) only the timeout and commits in this
 /// process end a wait.
 /// *Thread safety*: one coroutine in wait(); notify() and interrupt() from any thread. *Lifetime*: not destroyed during
 /// wait().
 class WakeListener {
 public:
-    explicit WakeListener(const std::string& database_path);
+    enum class Writers { any, txm_only };
+
+    /// @param writers `txm_only`: every commit touches the wake file, so that the `-wal` file need not be watched, which each
+    /// own commit changes, too
+    explicit WakeListener(const std::string& database_path, Writers writers = Writers::any);
     ~WakeListener();
     WakeListener(const WakeListener&) = delete;
     WakeListener& operator=(const WakeListener&) = delete;

@@ -107,7 +107,8 @@ private:
         const std::lock_guard lock(start_mutex_);
         if (membership_)
             return;
-        listener_ = std::make_unique<sqlite::detail::WakeListener>(path_);
+        using sqlite::detail::WakeListener;
+        listener_ = std::make_unique<WakeListener>(path_, WakeListener::Writers::txm_only);
         acknowledger_ = std::make_shared<Acknowledger>(
             path_, partitions_, [this] { membership_->kick(); },
             [this] {
