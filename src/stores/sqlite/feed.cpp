@@ -74,6 +74,7 @@ private:
     template <class F>
     awaitable<std::invoke_result_t<F&, Connection&>> write(F work) {
         auto fenced = [self = shared_from_this(), work = std::move(work)](Connection& connection) mutable {
+            self->wait_.own_write();
             self->lease_.check(connection);
             return work(connection);
         };
