@@ -3,8 +3,6 @@
 #include "stores/sqlite/feed_row.hpp"
 
 #include <algorithm>
-#include <functional>
-#include <unordered_map>
 
 namespace txm::sqlite::detail {
 namespace {
@@ -31,7 +29,10 @@ FeedScan::FeedScan(const std::string& table) : table_(table) {
     const std::string where = " from \"" + table + "\" o indexed by \"" + table +
                               "_pending\" where o.state = 0 and o.sequence > ?1 order by o.sequence limit ?2";
     pending_ = "select " + columns + where;
-    is_blocked_ = "select 1 from txm_lane where outbox = ?1 and aggregate_id = ?2";
+    // One statement: with many blocked lanes a question of its own would cost as much as the message.
+    pending_or_blocked_ =
+        "select " + columns +
+        ", exists (select 1 from txm_lane l where l.outbox = ?3 and l.aggregate_id = o.aggregate_id)" + where;
     drained_ = "select not exists (select 1 from \"" + table +
                "\" where state = 0) and not exists (select 1 from txm_lane l "
                "where l.outbox = ?1 and l.next_attempt_at is not null and exists (select 1 from \"" +
@@ -117,11 +118,13 @@ private:
         const std::size_t wanted = request_.max - std::min(request_.max, given_);
         if (wanted == 0)
             return;
-        Query rows = connection_.prepare(scan_.pending_);
+        Query rows = connection_.prepare(has_lanes ? scan_.pending_or_blocked_ : scan_.pending_);
         rows.bind(1, request_.after);
         rows.bind(2, static_cast<std::int64_t>(has_lanes ? wanted + max_parked_at_once : wanted));
+        if (has_lanes)
+            rows.bind(3, scan_.table_);
         while (result_.pending.size() < wanted && result_.to_park.size() < max_parked_at_once && rows.step()) {
-            if (has_lanes && is_blocked(rows.text(2)))
+            if (has_lanes && rows.integer(outbox_row_width) != 0)
                 result_.to_park.push_back(rows.integer(0));
             else if (fits(rows.text(6).size()))
                 take(rows, result_.pending);
@@ -131,27 +134,10 @@ private:
         }
     }
 
-    // Asked once a lane, however many of its messages a pass meets: with many blocked lanes each question costs as much
-    // as reading a message.
-    bool is_blocked(std::string_view lane) {
-        const auto known = is_blocked_.find(lane);
-        if (known != is_blocked_.end())
-            return known->second;
-        Query query = connection_.prepare(scan_.is_blocked_);
-        const bool answer = query.bind(1, scan_.table_).bind(2, lane).step();
-        is_blocked_.emplace(lane, answer);
-        return answer;
-    }
-
-    struct LaneHash : std::hash<std::string_view> {
-        using is_transparent = void;
-    };
-
     const FeedScan& scan_;
     Connection& connection_;
     const ScanRequest& request_;
     ScanResult result_;
-    std::unordered_map<std::string, bool, LaneHash, std::equal_to<>> is_blocked_;
     std::size_t given_ = 0;
     std::size_t bytes_ = 0;
 };

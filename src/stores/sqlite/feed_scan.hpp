@@ -51,7 +51,7 @@ private:
     class Pass;
 
     std::string table_;
-    std::string has_lanes_, due_lanes_, next_due_, lane_head_, pending_, is_blocked_, drained_;
+    std::string has_lanes_, due_lanes_, next_due_, lane_head_, pending_, pending_or_blocked_, drained_;
 };
 
 }  // namespace txm::sqlite::detail

@@ -2,10 +2,23 @@
 
 #include "stores/sqlite/lanes.hpp"
 
+#include <algorithm>
+
 namespace txm::sqlite::detail {
 namespace {
 
 constexpr std::int64_t max_deleted_at_once = 1000;
+
+// One statement for neighbours is a third cheaper than one each; longer runs gain nothing more.
+constexpr std::size_t max_settled_at_once = 32;
+
+// How many of the first sequences follow each other without a gap.
+std::size_t length_of_run(std::span<const Sequence> sequences) {
+    std::size_t length = 1;
+    while (length < std::min(sequences.size(), max_settled_at_once) && sequences[length] == sequences[length - 1] + 1)
+        ++length;
+    return length;
+}
 
 }  // namespace
 
@@ -17,6 +30,7 @@ Settlements::Settlements(std::span<const Outcome> outcomes) {
         else
             dead.push_back(outcome);
     }
+    std::ranges::sort(dispatched);
 }
 
 FeedWrites::FeedWrites(const std::string& table, bool delete_dispatched)
@@ -24,9 +38,10 @@ FeedWrites::FeedWrites(const std::string& table, bool delete_dispatched)
     const std::string update = "update \"" + table + "\" set ";
     const std::string count = "approximate_dispatch_count = approximate_dispatch_count + 1, last_dispatched_at = ?2 ";
     delete_ = "delete from \"" + table + "\" where sequence = ?1";
-    // One statement without an index lookup a message: this is what the throughput of a relay hangs on.
-    dispatched_ = delete_dispatched ? delete_ + " and state in (0, 2)"
-                                    : update + "state = 1, " + count + "where sequence = ?1 and state in (0, 2)";
+    // By the primary key alone: this is what the throughput of a relay hangs on.
+    const std::string run = "where sequence between ?1 and ?3 and state in (0, 2)";
+    dispatched_ = delete_dispatched ? "delete from \"" + table + "\" " + run : update + "state = 1, " + count + run;
+    is_settled_ = "select 1 from \"" + table + "\" where sequence = ?1 and state = 1 and last_dispatched_at = ?2";
     dispatched_anyway_ = update + "state = 1, " + count + "where sequence = ?1";
     find_ = "select message_id, topic, state from \"" + table + "\" where sequence = ?1";
     name_ = update + "message_id = ?2 where sequence = ?1";
@@ -46,17 +61,15 @@ FeedWrites::FeedWrites(const std::string& table, bool delete_dispatched)
 
 void FeedWrites::settle(Connection& connection, const Settlements& settlements) const {
     const std::string time = to_iso8601(now());
-    if (!settlements.dispatched.empty()) {
+    for (std::span<const Sequence> rest{settlements.dispatched}; !rest.empty();) {
+        const std::span<const Sequence> run = rest.first(length_of_run(rest));
+        rest = rest.subspan(run.size());
         Query query = connection.prepare(dispatched_);
-        for (const Sequence sequence : settlements.dispatched) {
-            query.bind(1, sequence);
-            if (!delete_dispatched_)
-                query.bind(2, time);
-            const std::size_t changed = query.run();
-            query.reset();
-            if (changed == 0)
-                settle_unexpected(connection, sequence, time);
-        }
+        query.bind(1, run.front()).bind(3, run.back());
+        if (!delete_dispatched_)
+            query.bind(2, time);
+        if (query.run() != run.size())
+            settle_unexpected_of(connection, run, time);
     }
     if (settlements.dead.empty())
         return;
@@ -87,6 +100,17 @@ void FeedWrites::settle(Connection& connection, const Settlements& settlements) 
     for (const Sequence sequence : settlements.behind_held) {
         park.bind(1, sequence).bind(2, table_).run();
         park.reset();
+    }
+}
+
+// Some of the rows of a run were not settled with it: those without its mark.
+void FeedWrites::settle_unexpected_of(Connection& connection, std::span<const Sequence> run,
+                                      std::string_view time) const {
+    for (const Sequence sequence : run) {
+        const bool is_settled =
+            !delete_dispatched_ && connection.prepare(is_settled_).bind(1, sequence).bind(2, time).step();
+        if (!is_settled)
+            settle_unexpected(connection, sequence, time);
     }
 }
 
