@@ -123,7 +123,7 @@ awaitable<void> Relay::Impl::carry_messages() {
         if (options_.drain && !must_end() && has_nothing_to_do())
             deadline = std::min(deadline, look_again_at_);
         if (!lease_lost_ && settling_ == 0)
-            deadline = std::min(deadline, renew_at());
+            deadline = std::min(deadline, settle_at());
         co_await signal_->wait_until(deadline);
     }
     decisions_ = {};
@@ -182,7 +182,7 @@ void Relay::Impl::start_work(TimePoint now) {
         start_read(now);
     }
     if (!lease_lost_) {
-        if (settling_ == 0 && (!decisions_.outcomes.empty() || now >= renew_at())) {
+        if (settling_ == 0 && now >= settle_at()) {
             settled_at_ = now;
             spawn(settle_once(), settling_);
         }
@@ -201,6 +201,19 @@ Relay::Impl::TimePoint Relay::Impl::renew_at() const {
     if (!feed_.may_send())
         return settled_at_ + 50ms;
     return reading_ > 0 ? TimePoint::max() : settled_at_ + 1s;
+}
+
+// While few messages flow, their marks are gathered for some milliseconds: each settlement takes the store's write lock and
+// flushes, which the application's own commits wait for. What somebody waits for is never held back.
+Relay::Impl::TimePoint Relay::Impl::settle_at() const {
+    const auto& outcomes = decisions_.outcomes;
+    if (outcomes.empty())
+        return renew_at();
+    const auto is_awaited = [](const Outcome& outcome) { return outcome.settlement != Settlement::dispatched; };
+    if (must_end() || settle_first_ || !decisions_.parks.empty() || outcomes.size() >= options_.batch ||
+        std::ranges::any_of(outcomes, is_awaited))
+        return TimePoint::min();
+    return std::min(renew_at(), settled_at_ + 5ms);
 }
 
 void Relay::Impl::start_batches(TimePoint now) {

@@ -68,6 +68,7 @@ private:
     bool is_done_but_reading() const noexcept;
     bool has_nothing_to_do() const noexcept;
     TimePoint renew_at() const;
+    TimePoint settle_at() const;
     void note_given_back(const AggregateId& aggregate_id);
     bool can_retry(const std::exception_ptr& error, const char* what, int failures);
     void end_with(const std::exception_ptr& error);
