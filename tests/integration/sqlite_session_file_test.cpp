@@ -5,9 +5,11 @@
 
 #include <sys/stat.h>
 #include <unistd.h>
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace txm::test {
 namespace {
@@ -191,6 +193,34 @@ TEST_F(SqliteFile, wakes_listeners_in_other_processes) {
     EXPECT_EQ(sync_wait(listener.wait(1min)), Event::wake_file);
     raw("insert into account values ('b', 1)");  // a program that does not know txm
     EXPECT_EQ(sync_wait(listener.wait(1min)), Event::wal_file);
+}
+
+TEST_F(SqliteFile, wake_file_deleted_and_recreated) {
+    if (sqlite::detail::polls_only(path))
+        GTEST_SKIP() << "the scratch directory is on a file system without notification";
+    commit("a");  // the wake file is there
+    sqlite::detail::WakeListener listener{path, sqlite::detail::WakeListener::Writers::txm_only};
+    std::filesystem::remove(path + "-txm-wake");
+    commit("b");
+    EXPECT_EQ(sync_wait(listener.wait(1min)), Event::wake_file);
+    EXPECT_EQ(sync_wait(listener.wait(1ms)), Event::timeout);
+    commit("c");
+    EXPECT_EQ(sync_wait(listener.wait(1min)), Event::wake_file);
+}
+
+TEST_F(SqliteFile, neighbours_of_the_file_wake_nobody) {
+    sqlite::detail::WakeListener listener{path};
+    std::atomic<bool> is_over{false};
+    std::thread neighbour([&] {
+        std::ofstream one{path + ".log"}, other{path + ".err"};
+        while (!is_over) {
+            one << "a line" << std::endl;
+            other << "a line" << std::endl;
+        }
+    });
+    EXPECT_EQ(sync_wait(listener.wait(50ms)), Event::timeout);
+    is_over = true;
+    neighbour.join();
 }
 
 TEST_F(SqliteFile, wal_deleted_and_recreated) {
