@@ -12,7 +12,7 @@ boost::asio::awaitable<void> wait_for(Hold::Impl* impl, std::shared_ptr<AwaitedJ
     const auto submit = [impl, &job, commits] { impl->submit({job, commits}); };
     co_await txm::detail::suspend(job->suspension, submit);
     if (job->error)
-        std::rethrow_exception(job->error);
+        std::rethrow_exception(std::exchange(job->error, nullptr));
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ boost::asio::awaitable<void> Readers::wait_for(std::shared_ptr<ReadJob> job) {
         co_await txm::detail::suspend(job->suspension, enqueue);
     }
     if (job->error)
-        std::rethrow_exception(job->error);
+        std::rethrow_exception(std::exchange(job->error, nullptr));
 }
 
 }  // namespace txm::sqlite::detail

@@ -112,7 +112,7 @@ boost::asio::awaitable<void> Writer::run(std::shared_ptr<AwaitedJob> job) {
         co_await txm::detail::suspend(job->suspension, enqueue);
     }
     if (job->error)
-        std::rethrow_exception(job->error);
+        std::rethrow_exception(std::exchange(job->error, nullptr));
 }
 
 void Writer::run_blocking(std::shared_ptr<WriteJob> job, std::future<void> done) {

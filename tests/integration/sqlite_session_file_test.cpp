@@ -181,8 +181,8 @@ TEST_F(SqliteFile, wakes_listeners_in_other_processes) {
     if (sqlite::detail::polls_only(path))
         GTEST_SKIP() << "the scratch directory is on a file system without notification";
     sqlite::detail::WakeListener listener{path};
+    db.reset();  // a process with threads should not fork
     EXPECT_EQ(in_child([&] {
-                  db.release();
                   sqlite::Database mine{path, options};
                   sqlite::Session session{mine};
                   session.add("insert into account values ('a', 1)");
@@ -286,8 +286,8 @@ TEST_F(SqliteFile, lease_excludes_and_is_given_back) {
 }
 
 TEST_F(SqliteFile, lease_of_a_killed_owner_is_taken_at_once) {
+    db.reset();
     EXPECT_EQ(in_child([&] {
-                  db.release();
                   sqlite::Database mine{path, options};
                   sqlite::detail::Lease lease{mine.impl().writer(), path, "relay", 1h};
                   if (!sync_wait(lease.take()))
@@ -296,6 +296,7 @@ TEST_F(SqliteFile, lease_of_a_killed_owner_is_taken_at_once) {
                   return 2;
               }),
               128 + SIGKILL);
+    open();
     sqlite::detail::Lease lease{db->impl().writer(), path, "relay", 1h};
     ASSERT_TRUE(sync_wait(lease.take()));
     EXPECT_FALSE(lease.fence().clean_start);
