@@ -11,10 +11,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
+#include <unistd.h>
 #include <iostream>
 #include <random>
 #include <string>
-#include <unistd.h>
 
 namespace {
 
@@ -27,9 +27,7 @@ struct Happened {
     std::string aggregate_id{};
     std::string text{};
     txm::Timestamp created_at = txm::now();
-    std::string serialize() const {
-        return text;
-    }
+    std::string serialize() const { return text; }
 };
 
 const txm::TopicMap topics{txm::topic<Happened>("events", "happened")};
@@ -43,7 +41,9 @@ struct Options {
 class Application {
 public:
     explicit Application(Options options)
-        : options_(std::move(options)), db_(options_.database), told_(::open(options_.told.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644)) {}
+        : options_(std::move(options)),
+          db_(options_.database),
+          told_(::open(options_.told.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644)) {}
 
     awaitable<void> publish_for_ever(unsigned seed) {
         std::minstd_rand random{seed};
@@ -70,7 +70,8 @@ private:
             const auto aggregate = static_cast<int>(random() % static_cast<unsigned>(options_.aggregates));
             event.aggregate_id = "aggregate-" + std::to_string(aggregate);
             event.text = aggregate < options_.poisonous && random() % 10 == 0 ? "poison" : "text";
-            session.add("insert into domain (message_id) values (?)", event.message_id);
+            session.add("insert into domain (message_id, aggregate_id) values (?, ?)", event.message_id,
+                        event.aggregate_id);
             outbox.publish(event);
             committed += "+" + event.message_id.to_string() + "\n";
             refused += "-" + event.message_id.to_string() + "\n";

@@ -54,11 +54,12 @@ void check_arrival(const History& history, const Ids& arrived, std::string_view 
             continue;
         if (history.excused.contains(commit.aggregate_id))
             continue;
-        report.loss.push_back(commit.message_id + " of aggregate " + commit.aggregate_id + " has no " + std::string(what));
+        report.loss.push_back(commit.message_id + " of aggregate " + commit.aggregate_id + " has no " +
+                              std::string(what));
         const bool neighbour_blocked = !history.excused.empty();
         if (neighbour_blocked)
-            report.stuck_neighbour.push_back(commit.aggregate_id + " has nothing to wait for, but " + commit.message_id +
-                                             " has no " + std::string(what));
+            report.stuck_neighbour.push_back(commit.aggregate_id + " has nothing to wait for, but " +
+                                             commit.message_id + " has no " + std::string(what));
     }
 }
 
@@ -91,17 +92,24 @@ Report check(const History& history) {
             report.ghost.push_back(event.message_id + " took effect and was never committed");
     }
 
-    if (history.has_broker) {
-        check_order(history, history.acknowledgements, "the first acknowledgement", commit_index, report.inversion);
-        check_gaps(history, acknowledged, "the acknowledgement", report.inversion);
+    const auto check_arrivals = [&](const std::vector<Event>& events, const Ids& arrived, const std::string& what) {
+        check_order(history, events, "the first " + what, commit_index, report.inversion);
+        check_gaps(history, arrived, "the " + what, report.inversion);
         if (history.ended)
-            check_arrival(history, acknowledged, "acknowledgement", report);
-    }
-    if (history.has_effects) {
-        check_order(history, history.effects, "the effect", commit_index, report.inversion);
-        check_gaps(history, effective, "the effect", report.inversion);
-        if (history.ended)
-            check_arrival(history, effective, "effect", report);
+            check_arrival(history, arrived, what, report);
+    };
+    if (history.has_broker)
+        check_arrivals(history.acknowledgements, acknowledged, "acknowledgement");
+    if (history.has_effects)
+        check_arrivals(history.effects, effective, "effect");
+    for (const auto& sink : history.sinks) {
+        Ids delivered;
+        for (const auto& event : sink) {
+            delivered.insert(event.message_id);
+            if (!commit_index.contains(event.message_id))
+                report.ghost.push_back(event.message_id + " was delivered and was never committed");
+        }
+        check_arrivals(sink, delivered, "delivery");
     }
     return report;
 }

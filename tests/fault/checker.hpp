@@ -16,16 +16,17 @@ struct Event {
 };
 
 struct History {
-    std::vector<Event> commits;           ///< in commit order
-    std::vector<Event> acknowledgements;  ///< in order; later ones of the same message are duplicates
-    std::vector<Event> effects;           ///< in commit order of the consumer's store
-    std::set<std::string> confirmed;      ///< message_ids whose commit was reported to the application
-    std::set<std::string> refused;        ///< message_ids whose commit was reported as failed or rolled back
-    std::set<std::string> dead;           ///< message_ids that are dead letters, of the relay or the consumer
-    std::set<std::string> excused;        ///< aggregates that may be blocked: they have a dead letter that is held
-    bool ended = false;                   ///< everything was given time to arrive: what is missing is lost
-    bool has_broker = true;               ///< acknowledgements were observed
-    bool has_effects = true;              ///< effects were observed
+    std::vector<Event> commits;               ///< in commit order
+    std::vector<Event> acknowledgements;      ///< in order; later ones of the same message are duplicates
+    std::vector<Event> effects;               ///< in commit order of the consumer's store
+    std::vector<std::vector<Event>> sinks{};  ///< what was delivered at least once elsewhere: in order, with duplicates
+    std::set<std::string> confirmed;          ///< message_ids whose commit was reported to the application
+    std::set<std::string> refused;            ///< message_ids whose commit was reported as failed or rolled back
+    std::set<std::string> dead;               ///< message_ids that are dead letters, of the relay or the consumer
+    std::set<std::string> excused;            ///< aggregates that may be blocked: they have a dead letter that is held
+    bool ended = false;                       ///< everything was given time to arrive: what is missing is lost
+    bool has_broker = true;                   ///< acknowledgements were observed
+    bool has_effects = true;                  ///< effects were observed
 };
 
 struct Report {

@@ -9,7 +9,8 @@ using namespace txm::fault_test;
 History sound() {
     History h;
     h.commits = {{"1", "a"}, {"2", "b"}, {"3", "a"}, {"4", "b"}};
-    h.acknowledgements = {{"2", "b"}, {"1", "a"}, {"2", "b"}, {"3", "a"}, {"1", "a"}, {"4", "b"}};  // duplicates are allowed
+    h.acknowledgements = {{"2", "b"}, {"1", "a"}, {"2", "b"},
+                          {"3", "a"}, {"1", "a"}, {"4", "b"}};  // duplicates are allowed
     h.effects = {{"1", "a"}, {"3", "a"}, {"2", "b"}, {"4", "b"}};
     h.confirmed = {"1", "4"};
     h.ended = true;
@@ -65,6 +66,16 @@ TEST(Checker, FindsDoubleEffects) {
     auto h = sound();
     h.effects.push_back({"4", "b"});
     EXPECT_EQ(check(h).double_effect.size(), 1u);
+}
+
+TEST(Checker, JudgesEverySinkLikeABroker) {
+    auto h = sound();
+    h.sinks = {h.acknowledgements};
+    EXPECT_TRUE(check(h).is_clean()) << check(h).to_string();
+    std::swap(h.sinks[0][1], h.sinks[0][3]);
+    h.sinks[0].pop_back();
+    EXPECT_EQ(check(h).inversion.size(), 1u);
+    EXPECT_EQ(check(h).loss.size(), 1u);
 }
 
 TEST(Checker, ABlockedAggregateExcusesItselfAndNobodyElse) {

@@ -1,5 +1,5 @@
 // Kills processes and judges what is left. Usage:
-//   fault_harness --world pipeline|journal --binaries DIR --sources DIR --scratch DIR
+//   fault_harness --world pipeline|journal|lines|tidy --binaries DIR --sources DIR --scratch DIR
 //                 [--kills N] [--each N] [--soak] [--break ROLE:MISTAKE]
 // Every process is started with a kill armed at one fault point (found in the sources), the one that was killed least so
 // far, and with a random time after which it is killed anyway. With --break a deliberate mistake is switched on and the run
@@ -50,17 +50,24 @@ class Harness {
 public:
     explicit Harness(const Settings& settings)
         : settings_(settings), points_(fault_points(settings.sources)), random_(std::random_device{}()) {
+        const auto &scratch = settings.scratch, &binaries = settings.binaries;
         if (settings.world == "pipeline")
-            world_ = std::make_unique<PipelineWorld>(settings.scratch, settings.binaries);
+            world_ = std::make_unique<PipelineWorld>(scratch, binaries);
+        else if (settings.world == "journal")
+            world_ = std::make_unique<JournalWorld>(scratch, binaries);
+        else if (settings.world == "lines")
+            world_ = std::make_unique<LinesWorld>(scratch, binaries);
+        else if (settings.world == "tidy")
+            world_ = std::make_unique<TidyWorld>(scratch, binaries);
         else
-            world_ = std::make_unique<JournalWorld>(settings.scratch, settings.binaries);
+            throw std::invalid_argument("there is no world " + settings.world);
     }
 
     /// True when everything promised held (or, with a mistake, when the mistake was found).
     bool run() {
         world_->create();
         for (auto& role : world_->roles())
-            slots_.push_back(Slot{std::move(role), nullptr, {}, {}, {}});
+            slots_.push_back(Slot{std::move(role), nullptr, {}, {}, false});
         const auto begin = Clock::now();
         auto next_look = begin + std::chrono::seconds(5);
         while (!is_enough(begin)) {
@@ -69,12 +76,15 @@ public:
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
             if (Clock::now() < next_look)
                 continue;
-            std::cerr << "note: " << settings_.world << ": " << kills_ << " kills, " << killed_points() << " of "
-                      << reached_.size() << " points\n";
+            world_->nudge();
+            std::cerr << settings_.world << ": " << kills_ << " kills, " << killed_points() << " points";
+            for (const auto& point : neglected())
+                std::cerr << ", not yet " << point;
+            std::cerr << '\n';
             const Report report = check(world_->observe());
             if (!report.is_clean())
                 return conclude(report);
-            next_look = Clock::now() + std::chrono::seconds(5);
+            next_look = Clock::now() + std::chrono::seconds(3);
         }
         for (auto& slot : slots_)
             slot.process.reset();
@@ -95,16 +105,13 @@ public:
         return names;
     }
 
-    void print_points() const {
+    /// Every point of the sources with its kills, for the sum over all worlds.
+    void write_points(const std::string& file) const {
+        std::ofstream out{file};
         for (const auto& point : points_)
-            std::cerr << "    " << point << ' ' << count(kills_at_, point) << '\n';
+            out << point << ' ' << count(kills_at_, point) << '\n';
     }
-    int kills() const {
-        return kills_;
-    }
-    const std::map<std::string, int>& kills_at() const {
-        return kills_at_;
-    }
+    int kills() const { return kills_; }
 
 private:
     struct Slot {
@@ -112,8 +119,13 @@ private:
         std::unique_ptr<Process> process;
         std::string armed;
         Clock::time_point kill_at;
-        std::string log{};
+        bool is_stopping = false;
     };
+
+    bool stops_gracefully(const Slot& slot) {
+        const bool is_at_the_end = slot.armed.find("release") != std::string::npos;
+        return slot.role.kind != "app" && !slot.role.may_exit && (is_at_the_end || random_() % 10 == 0);
+    }
 
     static int count(const std::map<std::string, int>& map, const std::string& key) {
         const auto found = map.find(key);
@@ -121,8 +133,8 @@ private:
     }
 
     int killed_points() const {
-        return static_cast<int>(
-            std::ranges::count_if(points_, [&](const auto& point) { return count(kills_at_, point) >= settings_.each; }));
+        return static_cast<int>(std::ranges::count_if(
+            points_, [&](const auto& point) { return count(kills_at_, point) >= settings_.each; }));
     }
 
     bool is_enough(Clock::time_point begin) const {
@@ -130,7 +142,7 @@ private:
             return false;
         if (!settings_.mistake.empty())
             return kills_ >= settings_.kills;
-        const bool is_late = Clock::now() - begin > std::chrono::minutes(6);  // judged by neglected()
+        const bool is_late = Clock::now() - begin > std::chrono::minutes(4);  // judged by neglected()
         return kills_ >= settings_.kills && (neglected().empty() || is_late);
     }
 
@@ -141,8 +153,15 @@ private:
         }
         const auto exit = slot.process->poll();
         if (!exit) {
-            if (Clock::now() >= slot.kill_at)
-                slot.process->signal(SIGKILL);
+            if (Clock::now() < slot.kill_at)
+                return;
+            if (!slot.is_stopping && stops_gracefully(slot)) {
+                slot.is_stopping = true;  // some points are passed at the end only
+                slot.kill_at = Clock::now() + std::chrono::seconds(2);
+                slot.process->signal(SIGTERM);
+                return;
+            }
+            slot.process->signal(SIGKILL);
             return;
         }
         learn(slot, index);
@@ -150,7 +169,7 @@ private:
             ++kills_;
             if (Clock::now() < slot.kill_at)  // it died before its time: at its fault point
                 ++kills_at_[slot.armed];
-        } else if (!exit->killed && !slot.role.may_exit) {
+        } else if (!exit->killed && !slot.role.may_exit && !slot.is_stopping) {
             std::cerr << "note: " << slot.role.kind << " ended by itself with exit code " << exit->code << '\n';
             ++own_ends_;
         }
@@ -160,7 +179,9 @@ private:
     void start(Slot& slot, std::size_t index) {
         slot.armed = choose(slot.role.kind);
         auto environment = slot.role.environment;
-        std::string faults = "kill@" + slot.armed + ":" + std::to_string(1 + random_() % 6);
+        // Many points are passed once in the life of a process.
+        const auto pass = random_() % 2 == 0 ? 1 : 1 + random_() % 6;
+        std::string faults = "kill@" + slot.armed + ":" + std::to_string(pass);
         for (const auto& point : points_)
             if (point != slot.armed && !reached_.contains({slot.role.kind, point}))
                 faults += ",delay@" + point + ":0";
@@ -168,20 +189,23 @@ private:
         environment["TXM_FAULT_LOG"] = pass_log(index);
         if (const auto colon = settings_.mistake.find(':'); settings_.mistake.substr(0, colon) == slot.role.kind)
             environment["TXM_BREAK"] = settings_.mistake.substr(colon + 1);
-        slot.kill_at = Clock::now() + std::chrono::milliseconds(100 + random_() % (random_() % 4 == 0 ? 2500 : 500));
-        slot.process = std::make_unique<Process>(slot.role.command, environment,
-                                                 world_->path(slot.role.kind + std::to_string(index) + ".log"), slot.role.out);
+        // Time to reach its point, where that matters still; else any moment will do.
+        const bool is_needed = count(kills_at_, slot.armed) < settings_.each;
+        slot.kill_at = Clock::now() + std::chrono::milliseconds(100 + random_() % 500 + (is_needed ? 1500 : 0));
+        slot.is_stopping = false;
+        slot.process =
+            std::make_unique<Process>(slot.role.command, environment,
+                                      world_->path(slot.role.kind + std::to_string(index) + ".log"), slot.role.out);
     }
 
-    std::string pass_log(std::size_t index) const {
-        return world_->path("passes" + std::to_string(index));
-    }
+    std::string pass_log(std::size_t index) const { return world_->path("passes" + std::to_string(index)); }
 
-    /// The log has one point a line, perhaps followed by more; the last line may be cut.
+    /// The log has a line VERB@POINT:PASS a pass; the last one may be cut.
     void learn(const Slot& slot, std::size_t index) {
         std::ifstream log{pass_log(index)};
         for (std::string line; std::getline(log, line);) {
-            const std::string point = line.substr(0, line.find_first_of(" \t"));
+            const auto at = line.find('@'), colon = line.find(':');
+            const std::string point = at < colon && colon != line.npos ? line.substr(at + 1, colon - at - 1) : "";
             if (points_.contains(point))
                 ++reached_[{slot.role.kind, point}];
         }
@@ -212,8 +236,8 @@ private:
     }
 
     bool conclude(const Report& report, const History* history = nullptr) {
-        std::cerr << settings_.world << (settings_.mistake.empty() ? "" : " with the mistake " + settings_.mistake) << ": "
-                  << kills_ << " kills";
+        std::cerr << settings_.world << (settings_.mistake.empty() ? "" : " with the mistake " + settings_.mistake)
+                  << ": " << kills_ << " kills";
         if (history)
             std::cerr << ", " << history->commits.size() << " messages committed, " << history->acknowledgements.size()
                       << " acknowledgements, " << history->effects.size() << " effects";
@@ -271,7 +295,8 @@ int main(const Settings& settings) {
     int passed = 0, failed = 0;
     ++(harness.run() ? passed : failed);
     if (settings.mistake.empty()) {
-        harness.print_points();
+        harness.write_points(
+            (settings.scratch.parent_path() / (settings.scratch.filename().string() + ".points")).string());
         const auto neglected = harness.neglected();
         for (const auto& point : neglected)
             std::cerr << "killed less than " << settings.each << " times at " << point << '\n';

@@ -1,9 +1,9 @@
 // A relay with a user's own publisher: it appends every acknowledged message to a journal, keeps duplicates, and behaves
 // badly on purpose: refuses poison always and others now and then, answers late, loses answers. Not gapless: what is
 // accepted after a refusal would be an inversion.
+#include "core/fault_point.hpp"
 #include "txm/relay.hpp"
 #include "txm/sqlite_feed.hpp"
-#include "core/fault_point.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -13,10 +13,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
+#include <unistd.h>
 #include <iostream>
 #include <random>
 #include <string>
-#include <unistd.h>
 
 namespace {
 
@@ -51,9 +51,7 @@ public:
             batch.acknowledge(message);
         }
     }
-    std::size_t max_concurrent_batches() const override {
-        return 4;
-    }
+    std::size_t max_concurrent_batches() const override { return 4; }
 
 private:
     bool is_healthy_;

@@ -1,12 +1,12 @@
 #include "fault/process.hpp"
 
-#include <csignal>
 #include <fcntl.h>
-#include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
+#include <csignal>
+#include <stdexcept>
+#include <thread>
 
 namespace txm::fault_test {
 

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <sys/types.h>
 #include <chrono>
 #include <map>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 namespace txm::fault_test {
@@ -29,9 +29,7 @@ public:
     std::optional<Exit> poll();  ///< empty while it runs
     Exit wait();
     std::optional<Exit> wait_for(std::chrono::milliseconds limit);
-    pid_t pid() const noexcept {
-        return pid_;
-    }
+    pid_t pid() const noexcept { return pid_; }
 
 private:
     pid_t pid_ = -1;

@@ -2,11 +2,11 @@
 
 #include "fault/process.hpp"
 
+#include <sqlite3.h>
 #include <algorithm>
 #include <fstream>
 #include <functional>
 #include <memory>
-#include <sqlite3.h>
 #include <sstream>
 #include <stdexcept>
 
@@ -14,9 +14,7 @@ namespace txm::fault_test {
 namespace {
 
 struct Close {
-    void operator()(sqlite3* db) const {
-        sqlite3_close(db);
-    }
+    void operator()(sqlite3* db) const { sqlite3_close(db); }
 };
 
 using Text = std::string;
@@ -65,6 +63,36 @@ std::set<std::string> first_column(const std::string& database, const std::strin
     return result;
 }
 
+/// The value of a text key in a JSON line that txm wrote; empty when the line is cut.
+std::string value_of(const std::string& line, const std::string& key) {
+    const std::string name = '"' + key + "\":\"";
+    const auto begin = line.find(name);
+    if (begin == std::string::npos || !line.ends_with('}'))
+        return {};
+    const auto end = line.find('"', begin + name.size());
+    return line.substr(begin + name.size(), end - begin - name.size());
+}
+
+/// JSON lines in the order they were written. What a kill cut is no line.
+std::vector<Event> printed_events(const std::string& file) {
+    std::vector<Event> result;
+    std::ifstream lines{file};
+    for (std::string line; std::getline(lines, line);)
+        if (std::string id = value_of(line, "message_id"); !id.empty())
+            result.push_back({std::move(id), value_of(line, "aggregate_id")});
+    return result;
+}
+
+/// Lines `message_id aggregate_id`.
+std::vector<Event> plain_events(const std::string& file) {
+    std::vector<Event> result;
+    std::ifstream lines{file};
+    for (std::string line; std::getline(lines, line);)
+        if (line.find(' ') == 36)
+            result.push_back({line.substr(0, 36), line.substr(37)});
+    return result;
+}
+
 long long number(const std::string& database, const std::string& sql) {
     const auto found = rows(database, sql);
     return found.empty() || found[0][0].empty() ? 0 : std::stoll(found[0][0]);
@@ -72,8 +100,9 @@ long long number(const std::string& database, const std::string& sql) {
 
 }  // namespace
 
-void World::run(const std::vector<std::string>& command, const std::vector<int>& accepted) const {
-    Process process{command, {{"TXM_FAULT", ""}, {"TXM_BREAK", ""}}, path("finish.log")};
+void World::run(const std::vector<std::string>& command, const std::vector<int>& accepted,
+                const std::string& out) const {
+    Process process{command, {{"TXM_FAULT", ""}, {"TXM_BREAK", ""}}, path("finish.log"), out};
     const auto exit = process.wait_for(std::chrono::minutes(5));
     if (exit && std::ranges::find(accepted, exit->code) != accepted.end() && !exit->killed)
         return;
@@ -97,29 +126,30 @@ void World::run_sql(const std::string& database, const std::string& sql) const {
 
 void World::create_store() const {
     run({binary("txm"), "migrate", "--store", "sqlite:" + path("app.db")});
-    run_sql("app.db", "create table domain (message_id text primary key)");
+    run_sql("app.db",
+            "create table domain (id integer primary key autoincrement, message_id text unique, aggregate_id text)");
 }
 
-std::vector<std::string> World::app_command() const {
-    return {binary("fault_app"), path("app.db"), path("told"), "40", "3", "20"};
+std::vector<std::string> World::app_command(int pause_ms) const {
+    return {binary("fault_app"), path("app.db"), path("told"), "40", "3", std::to_string(pause_ms)};
 }
 
-History World::observe_store() const {
+History World::observe_store(bool outbox_is_kept) const {
     History history;
     std::ifstream told{path("told")};
     for (std::string line; std::getline(told, line);)
         if (line.size() == 37)  // a kill may have cut the last one
             (line[0] == '+' ? history.confirmed : history.refused).insert(line.substr(1));
-    const auto both = rows(path("app.db"),
-                           "select o.message_id, o.aggregate_id, d.message_id is not null from outbox o "
-                           "left join domain d using (message_id) order by o.sequence");
-    for (const auto& row : both) {
-        history.commits.push_back({row[0], row[1]});
-        if (row[2] != "1")  // a message without its data: its transaction was torn
-            history.refused.insert(row[0]);
+    if (!outbox_is_kept) {  // the application's own rows tell
+        history.commits = events(path("app.db"), "select message_id, aggregate_id from domain order by id");
+        return history;
     }
-    for (const auto& row : rows(path("app.db"), "select message_id from domain except select message_id from outbox"))
-        history.confirmed.insert(row[0]);
+    history.commits = events(path("app.db"), "select message_id, aggregate_id from outbox order by sequence");
+    // A message without its data, or data without its message: the transaction was torn.
+    history.refused.merge(
+        first_column(path("app.db"), "select message_id from outbox except select message_id from domain"));
+    history.confirmed.merge(
+        first_column(path("app.db"), "select message_id from domain except select message_id from outbox"));
     return history;
 }
 
@@ -130,23 +160,26 @@ void PipelineWorld::create() {
             "create table effect (id integer primary key autoincrement, message_id text, aggregate_id text);"
             "create trigger poison before insert on effect when new.message_id like 'poison%'"
             " begin select raise(abort, 'poison'); end;");
-    std::ofstream{path("effect.sql")} << "insert into effect (message_id, aggregate_id)\n"
-                                         "values (iif(:payload = 'poison', 'poison ', '') || :message_id, :aggregate_id);\n";
-    std::ofstream{path("txm.toml")} << "[relay]\nbackoff = \"5ms\"\nmax_backoff = \"50ms\"\n"
-                                       "[consumer.judge]\nbackoff = \"5ms\"\nmax_backoff = \"50ms\"\npark_after = \"20ms\"\n"
-                                       "max_attempts = 3\n";
+    std::ofstream{path("effect.sql")}
+        << "insert into effect (message_id, aggregate_id)\n"
+           "values (iif(:payload = 'poison', 'poison ', '') || :message_id, :aggregate_id);\n";
+    std::ofstream{path("txm.toml")}
+        << "[relay]\nbackoff = \"5ms\"\nmax_backoff = \"50ms\"\n"
+           "[consumer.judge]\nbackoff = \"5ms\"\nmax_backoff = \"50ms\"\npark_after = \"20ms\"\n"
+           "max_attempts = 3\n";
 }
 
 std::vector<Role> PipelineWorld::roles() const {
     const std::string store = "sqlite:" + path("app.db"), effects = "sqlite:" + path("effects.db"),
                       broker = "local:" + path("broker.db");
-    const Role relay{"relay", {binary("txm"), "relay", "--config", path("txm.toml"), "--store", store, "--broker", broker}};
+    const Role relay{"relay",
+                     {binary("txm"), "relay", "--config", path("txm.toml"), "--store", store, "--broker", broker}};
     const Role consumer{"consumer",
-                        {binary("txm"), "consume", "--config", path("txm.toml"), "--store", effects, "--broker", broker, "--topic",
-                         "events", "--consumer", "judge", "--sql", path("effect.sql")}};
+                        {binary("txm"), "consume", "--config", path("txm.toml"), "--store", effects, "--broker", broker,
+                         "--topic", "events", "--consumer", "judge", "--sql", path("effect.sql")}};
     const Role replay{"operator",
-                      {binary("txm"), "messages", "replay", "--inbox", "--consumer", "judge", "--store", effects, "--state",
-                       "dead", "--limit", "3", "--yes"},
+                      {binary("txm"), "messages", "replay", "--inbox", "--consumer", "judge", "--store", effects,
+                       "--state", "dead", "--limit", "3", "--yes"},
                       {},
                       true};
     return {Role{"app", app_command()}, relay, relay, consumer, consumer, replay};
@@ -154,7 +187,8 @@ std::vector<Role> PipelineWorld::roles() const {
 
 bool PipelineWorld::has_message_in_flight() const {
     return number(path("app.db"), "select exists (select 1 from outbox where state = 0)") != 0 ||
-           number(path("broker.db"), "select max(offset) from message") > number(path("effects.db"), "select max(id) from effect");
+           number(path("broker.db"), "select max(offset) from message") >
+               number(path("effects.db"), "select max(id) from effect");
 }
 
 History PipelineWorld::observe() const {
@@ -183,8 +217,8 @@ void PipelineWorld::finish() {
     run(relay);
     run(consumer, {0, 1});  // 1: some messages are dead letters still
     run_sql("effects.db", "drop trigger poison");
-    run({binary("txm"), "messages", "replay", "--inbox", "--consumer", "judge", "--store", "sqlite:" + path("effects.db"),
-         "--state", "dead", "--yes"});
+    run({binary("txm"), "messages", "replay", "--inbox", "--consumer", "judge", "--store",
+         "sqlite:" + path("effects.db"), "--state", "dead", "--yes"});
     run(consumer);
 }
 
@@ -195,8 +229,8 @@ void JournalWorld::create() {
 std::vector<Role> JournalWorld::roles() const {
     const Role relay{"relay", {binary("fault_journal_relay"), path("app.db"), path("journal")}};
     const Role replay{"operator",
-                      {binary("txm"), "messages", "replay", "--store", "sqlite:" + path("app.db"), "--state", "dead", "--limit",
-                       "3", "--yes"},
+                      {binary("txm"), "messages", "replay", "--store", "sqlite:" + path("app.db"), "--state", "dead",
+                       "--limit", "3", "--yes"},
                       {},
                       true};
     return {Role{"app", app_command()}, relay, relay, replay};
@@ -207,11 +241,7 @@ bool JournalWorld::has_message_in_flight() const {
 }
 
 History JournalWorld::observe() const {
-    std::vector<Event> acknowledgements;
-    std::ifstream journal{path("journal")};
-    for (std::string line; std::getline(journal, line);)
-        if (const auto blank = line.find(' '); blank == 36)
-            acknowledgements.push_back({line.substr(0, blank), line.substr(blank + 1)});
+    auto acknowledgements = plain_events(path("journal"));
     auto dead = first_column(path("app.db"), "select message_id from outbox where state = 3");
     History history = observe_store();
     history.acknowledgements = std::move(acknowledgements);
@@ -229,6 +259,91 @@ void JournalWorld::finish() {
     drain();
     run({binary("txm"), "messages", "replay", "--store", store, "--state", "dead", "--yes"});
     drain();
+}
+
+void LinesWorld::create() {
+    create_store();
+}
+
+std::vector<Role> LinesWorld::roles() const {
+    const Role relay{"relay",
+                     {binary("txm"), "relay", "--store", "sqlite:" + path("app.db"), "--broker", "stdout:"},
+                     {},
+                     false,
+                     path("lines")};
+    return {Role{"app", app_command()}, relay, relay};
+}
+
+bool LinesWorld::has_message_in_flight() const {
+    return number(path("app.db"), "select exists (select 1 from outbox where state = 0)") != 0;
+}
+
+History LinesWorld::observe() const {
+    auto acknowledgements = printed_events(path("lines"));
+    History history = observe_store();
+    history.acknowledgements = std::move(acknowledgements);
+    history.has_effects = false;
+    return history;
+}
+
+void LinesWorld::finish() {
+    auto relay = roles()[1];
+    relay.command.emplace_back("--drain");
+    run(relay.command, {0}, relay.out);
+}
+
+void TidyWorld::create() {
+    create_store();
+    run({binary("txm"), "migrate", "--store", "sqlite:" + path("runs.db")});
+    std::ofstream{path("txm.toml")} << "[outbox]\nretention = \"0s\"\n[inbox]\nretention = \"1s\"\n";
+}
+
+void TidyWorld::nudge() {
+    if (number(path("broker.db"), "select count(*) from broker_meta") > 0)  // else it is not made yet
+        run_sql("broker.db", "update broker_meta set value = 0 where key = 'purged_at'");
+}
+
+std::vector<Role> TidyWorld::roles() const {
+    const std::string broker = "local:" + path("broker.db");
+    const std::vector<std::string> consume{binary("txm"), "consume", "--config", path("txm.toml"), "--broker",
+                                           broker,        "--topic", "events",   "--consumer"};
+    const auto consumer = [&](std::vector<std::string> more) {
+        auto command = consume;
+        command.insert(command.end(), more.begin(), more.end());
+        return command;
+    };
+    const std::string line = "printf '%s %s\\n' \"$TXM_MESSAGE_ID\" \"$TXM_AGGREGATE_ID\" >> '" + path("runs") + "'";
+    return {Role{"app", app_command(100)},
+            Role{"relay",
+                 {binary("txm"), "relay", "--config", path("txm.toml"), "--store", "sqlite:" + path("app.db"),
+                  "--broker", broker + "?retention=1s"}},
+            Role{"printer", consumer({"printer", "--print"}), {}, false, path("printed")},
+            Role{"runner",
+                 consumer({"runner", "--store", "sqlite:" + path("runs.db"), "--policy", "skip", "--exec", line})}};
+}
+
+bool TidyWorld::has_message_in_flight() const {
+    return number(path("app.db"), "select exists (select 1 from outbox where state = 0)") != 0 ||
+           number(path("app.db"), "select count(*) from domain") >
+               static_cast<long long>(plain_events(path("runs")).size());
+}
+
+History TidyWorld::observe() const {
+    auto printed = printed_events(path("printed")), ran = plain_events(path("runs"));
+    History history = observe_store(false);
+    history.sinks = {std::move(printed), std::move(ran)};
+    history.has_broker = history.has_effects = false;
+    return history;
+}
+
+void TidyWorld::finish() {
+    for (auto role : roles()) {
+        if (role.kind == "app")
+            continue;
+        role.command.emplace_back("--drain");
+        // 1: a late redelivery of what the inbox has forgotten is a dead letter, as it must be.
+        run(role.command, role.kind == "runner" ? std::vector<int>{0, 1} : std::vector<int>{0}, role.out);
+    }
 }
 
 }  // namespace txm::fault_test

@@ -14,8 +14,8 @@ struct Role {
     std::string kind;  ///< app, relay, consumer, operator
     std::vector<std::string> command{};
     std::map<std::string, std::string> environment{};
-    bool may_exit = false;   ///< ends by itself: an operator's command
-    std::string out{};       ///< file of its standard output
+    bool may_exit = false;  ///< ends by itself: an operator's command
+    std::string out{};      ///< file of its standard output
 };
 
 /// The files of one run, who works on them, and how what happened is read from them afterwards.
@@ -29,24 +29,23 @@ public:
     virtual std::vector<Role> roles() const = 0;
     /// Something is committed that has not arrived where it should.
     virtual bool has_message_in_flight() const = 0;
+    /// Makes due what is done once a minute only, so that it can be killed too.
+    virtual void nudge() {}
     /// What happened so far; it may be called while everything runs.
     virtual History observe() const = 0;
     /// Mends what was broken on purpose and lets everything arrive.
     virtual void finish() = 0;
 
-    std::string path(const std::string& name) const {
-        return (directory_ / name).string();
-    }
+    std::string path(const std::string& name) const { return (directory_ / name).string(); }
 
 protected:
-    std::string binary(const std::string& name) const {
-        return (binaries_ / name).string();
-    }
+    std::string binary(const std::string& name) const { return (binaries_ / name).string(); }
     /// Runs a command to its end. @throws std::runtime_error with its log unless it ends with one of `accepted`
-    void run(const std::vector<std::string>& command, const std::vector<int>& accepted = {0}) const;
+    void run(const std::vector<std::string>& command, const std::vector<int>& accepted = {0},
+             const std::string& out = {}) const;
     void run_sql(const std::string& database, const std::string& sql) const;
-    History observe_store() const;  ///< commits and what the application was told
-    std::vector<std::string> app_command() const;
+    History observe_store(bool outbox_is_kept = true) const;  ///< commits and what the application was told
+    std::vector<std::string> app_command(int pause_ms = 20) const;
     void create_store() const;
 
 private:
@@ -69,6 +68,30 @@ class JournalWorld final : public World {
 public:
     using World::World;
     void create() override;
+    std::vector<Role> roles() const override;
+    bool has_message_in_flight() const override;
+    History observe() const override;
+    void finish() override;
+};
+
+/// app → app.db → two `txm relay` to `stdout:`, a file whose last line each kill may cut
+class LinesWorld final : public World {
+public:
+    using World::World;
+    void create() override;
+    std::vector<Role> roles() const override;
+    bool has_message_in_flight() const override;
+    History observe() const override;
+    void finish() override;
+};
+
+/// app → app.db → `txm relay` → broker.db → `txm consume --print` and `txm consume --exec`, while everything that is done
+/// with is deleted: outbox rows on settlement, topics and inbox rows soon after.
+class TidyWorld final : public World {
+public:
+    using World::World;
+    void create() override;
+    void nudge() override;
     std::vector<Role> roles() const override;
     bool has_message_in_flight() const override;
     History observe() const override;
