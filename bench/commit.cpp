@@ -107,8 +107,8 @@ double asio_round(const std::string& directory, int commits, int sessions) {
 
 void measure_commits(const std::string& directory) {
     std::vector<double> blocking, single, many, raw_rate, many_rate;
+    const int commits = static_cast<int>(scaled(1500) / 64 * 64);
     for (int i = 0; i < rounds; ++i) {
-        const int commits = 1500;
         const double raw = raw_round(directory, commits);
         blocking.push_back(raw / blocking_round(directory, commits));
         single.push_back(raw_round(directory, commits) / asio_round(directory, commits, 1));

@@ -23,7 +23,6 @@
 #include <iostream>
 #include <memory>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -118,23 +117,6 @@ awaitable<void> handle(Effects& uow, Times& times, const Tick& tick) {
     ++times.handled;
 }
 
-pid_t start(const std::vector<std::string>& command, const std::string& log) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-        ::dup2(fd, 1);
-        ::dup2(fd, 2);
-        std::vector<std::string> words = command;
-        std::vector<char*> arguments;
-        for (auto& word : words)
-            arguments.push_back(word.data());
-        arguments.push_back(nullptr);
-        ::execv(arguments[0], arguments.data());
-        ::_exit(127);
-    }
-    return child;
-}
-
 }  // namespace
 
 int latency_application(const std::string& directory) {
@@ -181,20 +163,25 @@ void measure_latency(const std::string& directory, const std::string& program, c
         Raw{directory + "/effects.db"}.execute("create table effect (number integer primary key)");
     }
     Times& times = map_times(directory);
-    const double flush_before = fdatasync_seconds(directory);
     const pid_t consumer = start({program, "latency-consumer", directory}, directory + "/consumer.log");
     const pid_t relay = start({txm, "relay", "--store", "sqlite:" + directory + "/orders.db", "--broker",
                                "local:" + directory + "/broker.db"},
                               directory + "/relay.log");
     const pid_t application = start({program, "latency-application", directory}, directory + "/application.log");
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(90);
-    while (times.handled < messages && std::chrono::steady_clock::now() < limit)
+    // The disk is timed while the messages flow, now and then, so that both meet the same conditions.
+    std::vector<double> flushes;
+    while (times.handled < messages && std::chrono::steady_clock::now() < limit) {
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    for (const pid_t child : {application, relay, consumer}) {
-        ::kill(child, SIGTERM);
-        ::waitpid(child, nullptr, 0);
+        flushes.push_back(fdatasync_seconds(directory));
     }
-    const double flush = (flush_before + fdatasync_seconds(directory)) / 2;
+    double cpu[3] = {};
+    const pid_t children[3] = {application, relay, consumer};
+    for (int i = 0; i < 3; ++i) {
+        ::kill(children[i], SIGTERM);
+        cpu[i] = wait_for(children[i]).cpu / messages * 1e6;
+    }
+    const double flush = percentile(flushes, 0.5);
     if (times.handled < messages)
         throw std::runtime_error("only " + std::to_string(times.handled) + " messages took effect; see " + directory + "/*.log");
 
@@ -205,7 +192,8 @@ void measure_latency(const std::string& directory, const std::string& program, c
     report("commit -> handler's commit, p50, 1,000 msg/s, 3 processes", number(p50 / flush, 1) + " x fdatasync", "<= 12 x", p50 <= 12 * flush);
     report("commit -> handler's commit, p99", number(p99 / flush, 1) + " x fdatasync", "<= 40 x", p99 <= 40 * flush);
     std::cout << "    p50 " << number(p50 * 1e6) << " us, p99 " << number(p99 * 1e6) << " us, fdatasync of 4 kB "
-              << number(flush * 1e6) << " us\n";
+              << number(flush * 1e6) << " us; CPU a message: application " << number(cpu[0]) << " us, relay " << number(cpu[1])
+              << " us, consumer " << number(cpu[2]) << " us\n";
 }
 
 }  // namespace txm::bench

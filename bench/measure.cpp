@@ -1,11 +1,13 @@
 #include "measure.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
 #include <iostream>
 #include <stdexcept>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,44 +36,67 @@ double seconds(const std::function<void()>& work) {
     return Seconds(std::chrono::steady_clock::now() - begin).count();
 }
 
-double fdatasync_seconds(const std::string& directory, int rounds) {
+double fdatasync_seconds(const std::string& directory) {
     const std::string path = directory + "/fdatasync";
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     const std::string block(4096, 'x');
-    std::vector<double> times;
-    for (int i = 0; i < rounds; ++i)
-        times.push_back(seconds([&] {
-            if (::pwrite(fd, block.data(), block.size(), 4096 * i) != 4096 || ::fdatasync(fd) != 0)
-                throw std::runtime_error("cannot write " + path);
-        }));
+    const double time = seconds([&] {
+        if (::write(fd, block.data(), block.size()) != 4096 || ::fdatasync(fd) != 0)
+            throw std::runtime_error("cannot write " + path);
+    });
     ::close(fd);
-    return percentile(times, 0.5);
+    return time;
 }
 
-Usage run(const std::vector<std::string>& command, const std::string& log) {
+void flush(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || ::fsync(fd) != 0)
+        throw std::runtime_error("cannot flush " + path);
+    ::close(fd);
+}
+
+bool is_quick() {
+    return std::getenv("TXM_BENCH_QUICK") != nullptr;
+}
+
+std::int64_t scaled(std::int64_t full) {
+    return is_quick() ? full / 10 : full;
+}
+
+pid_t start(const std::vector<std::string>& command, const std::string& log) {
     std::vector<std::string> words = command;
     std::vector<char*> arguments;
     for (auto& word : words)
         arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    const auto begin = std::chrono::steady_clock::now();
     const pid_t child = ::fork();
     if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
         ::dup2(fd, 1);
         ::dup2(fd, 2);
         ::execv(arguments[0], arguments.data());
         ::_exit(127);
     }
+    return child;
+}
+
+Usage wait_for(pid_t child) {
     int status = 0;
     rusage used{};
     ::wait4(child, &status, 0, &used);
     const auto time = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
     Usage usage;
     usage.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    usage.wall = Seconds(std::chrono::steady_clock::now() - begin).count();
     usage.cpu = time(used.ru_utime) + time(used.ru_stime);
     usage.resident_mib = static_cast<double>(used.ru_maxrss) / 1024;
+    return usage;
+}
+
+Usage run(const std::vector<std::string>& command, const std::string& log) {
+    const auto begin = std::chrono::steady_clock::now();
+    Usage usage = wait_for(start(command, log));
+    usage.wall = Seconds(std::chrono::steady_clock::now() - begin).count();
     return usage;
 }
 

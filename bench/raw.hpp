@@ -35,7 +35,7 @@ inline constexpr const char* orders_schema = "create table orders (id integer pr
 inline constexpr const char* insert_order = "insert into orders (id, customer, cents) values (?, ?, ?)";
 inline constexpr const char* insert_message =
     "insert into outbox (message_id, topic, type, aggregate_id, correlation_id, payload, headers, created_at, stored_at)"
-    " values (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict (message_id) do nothing";
 
 /// Fills an outbox with `count` pending messages of `aggregates` aggregates, in big transactions.
 void fill(const std::string& path, std::int64_t count, int aggregates);
