@@ -79,6 +79,27 @@ TEST(Lanes, ALaneThatBacksOffIsReadyAgainWhenItsTimeHasCome) {
     EXPECT_TRUE(decisions.parks.empty());
 }
 
+TEST(Lanes, WhatComesOfALaneThatLeavesIsTheFeedsAgain) {
+    auto o = options();
+    o.park_after = 0ms;
+    Lanes lanes{o, false, [](const auto&) { return std::string{}; }};
+    Decisions decisions;
+    const auto now = txm::relay::Clock::now();
+    lanes.push(message("a", 1), false, now, decisions);
+    Batch batch = lanes.take(now, decisions);
+    txm::PublishBatch reports{batch.messages};
+    reports.refuse(batch.messages[0], "no");
+    lanes.finish(std::move(batch), reports, {}, now, decisions);
+    ASSERT_EQ(decisions.parks.size(), 1u);
+    auto again = message("a", 0);
+    again.state = txm::MessageState::parked;  // sent again by an operator
+    lanes.push(again, false, now, decisions);
+    lanes.push(message("a", 2), false, now, decisions);
+    lanes.parked("a", decisions);
+    EXPECT_TRUE(lanes.take(now, decisions).empty());
+    EXPECT_EQ(lanes.size(), 0u);
+}
+
 TEST(Lanes, OneLostMessageDoesNotBlameWhatWasLostWithItMoreThanTheyDeserve) {
     auto o = options();
     o.max_attempts = 1;

@@ -117,7 +117,10 @@ awaitable<Fence> OutboxFeed::Impl::acquire() {
             clock_offset_ = std::chrono::milliseconds::max();
             co_return *fence;
         }
-        co_await wait_.for_event(takeover_check);
+        // Each look takes the store's write lock: the commits of others, however many, are no reason for one.
+        const Clock::time_point next = Clock::now() + takeover_check;
+        while (!wait_.is_interrupted() && Clock::now() < next)
+            co_await wait_.for_event(std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()));
     }
 }
 

@@ -19,6 +19,7 @@ public:
 
     /// Whether interrupt() was called since the last time this was asked.
     bool was_interrupted() noexcept { return interrupted_.exchange(false); }
+    bool is_interrupted() const noexcept { return interrupted_; }
     void interrupt() noexcept {
         interrupted_ = true;
         listener_->notify();
