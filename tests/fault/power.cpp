@@ -1,14 +1,14 @@
 #include "fault/power.hpp"
 
-#include <cstring>
 #include <dlfcn.h>
+#include <sqlite3.h>
+#include <unistd.h>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <sqlite3.h>
-#include <unistd.h>
 
 namespace txm::fault_test {
 namespace {
@@ -23,6 +23,7 @@ struct Step {
 std::mutex mutex;
 std::vector<Step> steps;
 bool is_recording = false;
+std::string failing;  // the file whose next flush fails
 
 void record(Step step) {
     const std::lock_guard lock{mutex};
@@ -35,9 +36,7 @@ sqlite3_vfs* real = nullptr;
 struct File {
     sqlite3_file base;
     std::string* path;
-    sqlite3_file* inner() {
-        return reinterpret_cast<sqlite3_file*>(this + 1);
-    }
+    sqlite3_file* inner() { return reinterpret_cast<sqlite3_file*>(this + 1); }
 };
 
 File* as_file(sqlite3_file* file) {
@@ -58,7 +57,10 @@ int read_file(sqlite3_file* file, void* to, int size, sqlite3_int64 at) {
 int write_file(sqlite3_file* file, const void* from, int size, sqlite3_int64 at) {
     const int code = inner(file)->pMethods->xWrite(inner(file), from, size, at);
     if (code == SQLITE_OK)
-        record({Step::Kind::write, *as_file(file)->path, at, {static_cast<const char*>(from), static_cast<std::size_t>(size)}});
+        record({Step::Kind::write,
+                *as_file(file)->path,
+                at,
+                {static_cast<const char*>(from), static_cast<std::size_t>(size)}});
     return code;
 }
 int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
@@ -67,7 +69,16 @@ int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
         record({Step::Kind::truncate, *as_file(file)->path, size, {}});
     return code;
 }
+bool fails_now(const std::string& path) {
+    const std::lock_guard lock{mutex};
+    if (failing.empty() || path != failing)
+        return false;
+    failing.clear();
+    return true;
+}
 int sync_file(sqlite3_file* file, int flags) {
+    if (fails_now(*as_file(file)->path))
+        return SQLITE_IOERR_FSYNC;
     const int code = inner(file)->pMethods->xSync(inner(file), flags);
     if (code == SQLITE_OK)
         record({Step::Kind::sync, *as_file(file)->path, 0, {}});
@@ -94,7 +105,7 @@ int sector_size(sqlite3_file* file) {
 int characteristics(sqlite3_file* file) {
     return inner(file)->pMethods->xDeviceCharacteristics(inner(file));
 }
-int shm_map(sqlite3_file* file, int page, int size, int extend, void volatile** out) {
+int shm_map(sqlite3_file* file, int page, int size, int extend, volatile void** out) {
     return inner(file)->pMethods->xShmMap(inner(file), page, size, extend, out);
 }
 int shm_lock(sqlite3_file* file, int offset, int n, int flags) {
@@ -108,9 +119,9 @@ int shm_unmap(sqlite3_file* file, int remove) {
 }
 
 const sqlite3_io_methods methods = {
-    2,           close_file,   read_file,   write_file,  truncate_file,   sync_file, file_size, lock_file,   unlock_file,
-    check_lock,  control_file, sector_size, characteristics, shm_map,     shm_lock,  shm_barrier, shm_unmap, nullptr,
-    nullptr};
+    2,         close_file,  read_file,  write_file,   truncate_file, sync_file,       file_size,
+    lock_file, unlock_file, check_lock, control_file, sector_size,   characteristics, shm_map,
+    shm_lock,  shm_barrier, shm_unmap,  nullptr,      nullptr};
 
 int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
     auto* mine = as_file(file);
@@ -154,6 +165,11 @@ RecordedDisk::~RecordedDisk() {
 
 void RecordedDisk::note(const std::string& promise) {
     record({Step::Kind::promise, promise, 0, {}});
+}
+
+void RecordedDisk::fail_next_flush(const std::string& file) {
+    const std::lock_guard lock{mutex};
+    failing = file;
 }
 
 std::size_t RecordedDisk::length() const {

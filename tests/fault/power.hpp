@@ -20,6 +20,9 @@ public:
     /// Remembers that something was promised to somebody at this point of the log.
     void note(const std::string& promise);
 
+    /// The next flush that SQLite does of `file` fails and flushes nothing.
+    void fail_next_flush(const std::string& file);
+
     std::size_t length() const;
     /// Promises noted before point `at`.
     std::vector<std::string> promises_before(std::size_t at) const;

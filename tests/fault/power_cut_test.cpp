@@ -1,5 +1,6 @@
 #include "fault/power.hpp"
 
+#include "txm/consumer.hpp"
 #include "txm/local.hpp"
 #include "txm/relay.hpp"
 #include "txm/sqlite.hpp"
@@ -8,9 +9,11 @@
 
 #include <gtest/gtest.h>
 
+#include <sqlite3.h>
 #include <filesystem>
 #include <random>
-#include <sqlite3.h>
+#include <set>
+#include <span>
 #include <thread>
 
 namespace {
@@ -23,9 +26,7 @@ struct Happened {
     Uuid correlation_id{};
     std::string aggregate_id{};
     Timestamp created_at = now();
-    std::string serialize() const {
-        return "{}";
-    }
+    std::string serialize() const { return "{}"; }
 };
 
 const TopicMap topics{topic<Happened>("events", "happened")};
@@ -50,9 +51,7 @@ public:
             if (batch.report(i) == PublishBatch::Report::acknowledged)
                 disk_.note("acknowledged " + batch.messages()[i].message_id.to_string());
     }
-    bool gapless() const noexcept override {
-        return broker_.gapless();
-    }
+    bool gapless() const noexcept override { return broker_.gapless(); }
 
 private:
     RecordedDisk& disk_;
@@ -72,19 +71,56 @@ awaitable<void> publish_some(sqlite::Database& db, RecordedDisk& disk, int count
     }
 }
 
-bool has(const std::string& database, const char* table, const std::string& message_id) {
+/// What is in a database after the cut, asked through SQLite's own file system.
+std::set<std::string> read(const std::string& database, const std::string& sql) {
+    std::set<std::string> found;
     sqlite3* db = nullptr;
     sqlite3_open_v2(database.c_str(), &db, SQLITE_OPEN_READWRITE, "unix");
     sqlite3_stmt* statement = nullptr;
-    bool found = false;
-    if (sqlite3_prepare_v2(db, (std::string("select 1 from ") + table + " where message_id = ?").c_str(), -1, &statement, nullptr) ==
-        SQLITE_OK) {
-        sqlite3_bind_text(statement, 1, message_id.c_str(), -1, SQLITE_TRANSIENT);
-        found = sqlite3_step(statement) == SQLITE_ROW;
-    }
+    if (sqlite3_prepare_v2(db, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK)
+        while (sqlite3_step(statement) == SQLITE_ROW)
+            found.insert(reinterpret_cast<const char*>(sqlite3_column_text(statement, 0)));
     sqlite3_finalize(statement);
     sqlite3_close(db);
     return found;
+}
+
+/// What the group will not be given again.
+const char* const settled =
+    "select m.message_id from message m join consumer_group g on g.topic = m.topic join group_partition p on "
+    "p.group_id = g.id and p.partition = m.partition where m.offset <= p.floor or exists (select 1 from settled s "
+    "where "
+    "s.group_id = g.id and s.partition = m.partition and s.offset = m.offset)";
+
+/// Applies messages to a store of its own. Some aggregates cannot be handled, now or ever.
+class Handler {
+public:
+    Handler(sqlite::Database& db, RecordedDisk& disk) : db_(db), disk_(disk) {}
+
+    awaitable<bool> operator()(const Incoming& incoming, const Delivery& delivery) {
+        if (delivery.message.aggregate_id.str() == "aggregate-3")
+            throw std::runtime_error("not now");
+        if (delivery.message.aggregate_id.str() == "aggregate-5")
+            throw Rejected("never");
+        sqlite::Session session{db_};
+        sqlite::InboxRepository inbox{"inbox", session};
+        inbox.save(incoming);
+        co_await session.commit();
+        disk_.note("applied " + incoming.message_id.to_string());
+        co_return true;
+    }
+
+private:
+    sqlite::Database& db_;
+    RecordedDisk& disk_;
+};
+
+ConsumerOptions consumer_options() {
+    ConsumerOptions options{"billing"};
+    options.policy = DeadLetterPolicy::skip;
+    options.park_after = std::chrono::milliseconds{0};
+    options.backoff = options.max_backoff = std::chrono::minutes{10};
+    return options;
 }
 
 class PowerCut : public testing::TestWithParam<sqlite::Synchronous> {};
@@ -101,30 +137,99 @@ TEST_P(PowerCut, NothingThatWasPromisedIsGone) {
         NotingPublisher publisher{disk, directory + "/broker.db"};
         Relay relay{feed, publisher};
         std::thread running{[&] { sync_wait(relay.run()); }};
+
+        sqlite::Database effects{directory + "/effects.db"};
+        sync_wait(sqlite::create_inbox_table(effects));
+        sqlite::ConsumerStore kept{effects, "billing"};
+        local::Subscription subscription{directory + "/broker.db", {"events"}, local::SubscriptionOptions{"billing"}};
+        Handler handler{effects, disk};
+        ConsumerRunner consumer{kept, subscription, consumer_options(), std::ref(handler)};
+        std::thread consuming{[&] { sync_wait(consumer.run()); }};
+
         // With synchronous=NORMAL a commit promises nothing about power; what the relay hands on is flushed all the same.
         sync_wait(publish_some(db, disk, 150, GetParam() == sqlite::Synchronous::full));
-        while (relay.statistics().dispatched < 150)
+        const auto is_done = [&] {
+            const ConsumerStatistics done = consumer.statistics();
+            return relay.statistics().dispatched >= 150 && done.processed + done.parked + done.dead >= 150;
+        };
+        while (!is_done())
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         relay.stop();
+        consumer.stop();
         running.join();
+        consuming.join();
     }
     std::minstd_rand random{7};
     for (int cut = 0; cut < 60; ++cut) {
         const std::size_t at = random() % disk.length();
-        const unsigned share = cut % 3 == 0 ? 0 : static_cast<unsigned>(random() % 100);  // of unflushed writes that survive
+        const unsigned share =
+            cut % 3 == 0 ? 0 : static_cast<unsigned>(random() % 100);  // of unflushed writes that survive
         disk.replay(at, directory, after, [&] { return random() % 100 < share; });
+        const auto sent = read(after + "/app.db", "select message_id from outbox");
+        const auto published = read(after + "/broker.db", "select message_id from message");
+        const auto applied = read(after + "/effects.db", "select message_id from inbox where state = 0");
+        const auto known =
+            read(after + "/effects.db", "select message_id from inbox union select message_id from txm_parked");
         for (const std::string& promise : disk.promises_before(at)) {
             const std::string id = promise.substr(promise.find(' ') + 1);
             if (promise.starts_with("committed") || promise.starts_with("handed"))
-                ASSERT_TRUE(has(after + "/app.db", "outbox", id)) << promise << ", cut at " << at;
+                ASSERT_TRUE(sent.contains(id)) << promise << ", cut at " << at;
+            else if (promise.starts_with("applied"))
+                ASSERT_TRUE(applied.contains(id)) << promise << ", cut at " << at;
             else
-                ASSERT_TRUE(has(after + "/broker.db", "message", id)) << promise << ", cut at " << at;
+                ASSERT_TRUE(published.contains(id)) << promise << ", cut at " << at;
         }
+        // What will not be delivered again took effect, or is a dead letter, or is parked.
+        for (const std::string& id : read(after + "/broker.db", settled))
+            ASSERT_TRUE(known.contains(id)) << id << " is settled, cut at " << at;
     }
     std::filesystem::remove_all(std::filesystem::path(directory).parent_path());
 }
 
 INSTANTIATE_TEST_SUITE_P(Writers, PowerCut, testing::Values(sqlite::Synchronous::full, sqlite::Synchronous::normal),
-                         [](const auto& param) { return param.param == sqlite::Synchronous::full ? "Full" : "Normal"; });
+                         [](const auto& param) {
+                             return param.param == sqlite::Synchronous::full ? "Full" : "Normal";
+                         });
+
+TEST(FailingFlush, WhatTheBrokerCouldNotFlushIsNotAcknowledgedAndComesOnce) {
+    const std::string directory = scratch("failing"), after = scratch("after");
+    const std::string file = directory + "/broker.db";
+    RecordedDisk disk;
+    std::vector<StoredMessage> messages(3);
+    for (StoredMessage& message : messages) {
+        message.message_id = new_uuid();
+        message.topic = "events";
+        message.aggregate_id = "aggregate-1";
+    }
+    {
+        local::Publisher broker{file};
+        for (std::size_t i = 0; i < messages.size(); ++i) {
+            if (i == 1)
+                disk.fail_next_flush(file + "-wal");
+            bool is_acknowledged = false;
+            for (int tries = 1; !is_acknowledged; ++tries) {
+                PublishBatch batch{std::span{messages}.subspan(i, 1)};
+                try {
+                    sync_wait(broker.publish(batch));
+                } catch (const Error& e) {
+                    EXPECT_EQ(e.code(), Errc::broker_unavailable);
+                }
+                is_acknowledged = batch.report(0) == PublishBatch::Report::acknowledged;
+                EXPECT_EQ(is_acknowledged, i != 1 || tries > 1);
+            }
+            disk.note("acknowledged " + messages[i].message_id.to_string());
+        }
+    }
+    for (std::size_t at = 0; at <= disk.length(); ++at) {
+        disk.replay(at, directory, after, [] { return false; });
+        const auto published = read(after + "/broker.db", "select message_id from message");
+        for (const std::string& promise : disk.promises_before(at))
+            ASSERT_TRUE(published.contains(promise.substr(promise.find(' ') + 1))) << promise << ", cut at " << at;
+    }
+    local::Subscription subscription{file, {"events"}, local::SubscriptionOptions{"billing"}};
+    sync_wait(subscription.drain());
+    EXPECT_EQ(sync_wait(subscription.receive(10)).size(), 3U);
+    std::filesystem::remove_all(std::filesystem::path(directory).parent_path());
+}
 
 }  // namespace
