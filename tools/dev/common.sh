@@ -38,9 +38,7 @@ phase() {
 # Says every 15 s how far ninja or a test is: the last line of the log, cut short.
 heartbeat() {
     trap 'kill $! 2>/dev/null; exit 0' TERM
-    while true; do
-        sleep 15 &
-        wait $!
+    while sleep 15 & wait $! && kill -0 $$ 2>/dev/null; do
         say "$1 … $(tail -n 1 "$2" 2>/dev/null | cut -c -90)"
     done
 }

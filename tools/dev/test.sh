@@ -119,9 +119,7 @@ run_tests() { # PRESET
 progress() { # PRESET RESULTS
     local log name
     trap 'kill $! 2>/dev/null; exit 0' TERM
-    while true; do
-        sleep 30 &
-        wait $!
+    while sleep 30 & wait $! && kill -0 $$ 2>/dev/null; do
         for log in "$2"/*.log; do
             name=${log%.log}
             [ -s "$log" ] && [ ! -e "$name.result" ] || continue
