@@ -2,6 +2,8 @@
 #include "contract/store_contract.hpp"
 #include "txm/error.hpp"
 
+#include <thread>
+
 namespace txm::test {
 namespace {
 
@@ -199,8 +201,12 @@ TEST_P(Operator, a_message_skipped_on_its_way_and_acknowledged_is_dispatched) {
 
 TEST_P(Operator, purge_deletes_what_is_dispatched_and_old_enough) {
     relay_.acquire();
-    for (const char* payload : {"1", "2", "3", "4"})
+    for (const char* payload : {"1", "2", "3", "4"}) {
         publish("a", payload);
+        // The next one is stored at a later time, also by a store that counts milliseconds.
+        for (const auto published = now(); now() < published + 2ms;)
+            std::this_thread::yield();
+    }
     const auto messages = relay_.read();
     relay_.settle({messages.at(0), messages.at(1)});
     relay_.park(messages.at(2), 1, never);
