@@ -24,13 +24,12 @@ struct OrderCreated {
     std::string aggregate_id{};
     std::string body{};
     Timestamp created_at = now();
-    const std::string& serialize() const {
-        return body;
-    }
+    const std::string& serialize() const { return body; }
 };
 
 const TopicMap topics{topic<OrderCreated>("orders", "order-created")};
-const std::string payload = R"({"order_id":"1f0c7a4e-0000-4000-8000-000000000000","total_cents":12345,"currency":"EUR"})";
+const std::string payload =
+    R"({"order_id":"1f0c7a4e-0000-4000-8000-000000000000","total_cents":12345,"currency":"EUR"})";
 
 std::string fresh(const std::string& directory, const std::string& name) {
     const std::string path = directory + "/" + name;
@@ -44,8 +43,8 @@ std::string fresh(const std::string& directory, const std::string& name) {
 
 double raw_round(const std::string& directory, int commits) {
     Raw db{fresh(directory, "raw.db")};
-    sqlite3_stmt *begin = db.prepare("begin immediate"), *commit = db.prepare("commit"), *order = db.prepare(insert_order),
-                 *message = db.prepare(insert_message);
+    sqlite3_stmt *begin = db.prepare("begin immediate"), *commit = db.prepare("commit"),
+                 *order = db.prepare(insert_order), *message = db.prepare(insert_message);
     const std::string topic = "orders", type = "order-created", headers = "{}";
     return seconds([&] {
         for (int i = 0; i < commits; ++i) {
@@ -119,10 +118,13 @@ void measure_commits(const std::string& directory) {
         std::cerr << "commits: round " << i + 1 << " of " << rounds << '\n';
     }
     const Spread one = spread(blocking), coroutine = spread(single), crowd = spread(many);
-    report("publish+commit, one at a time, in a blocking program", ratio(one) + " x raw", ">= 0.95 x raw", one.median >= 0.95);
-    report("publish+commit, one at a time, in an io_context", ratio(coroutine) + " x raw", "(the writer's thread)", true);
+    report("publish+commit, one at a time, in a blocking program", ratio(one) + " x raw", ">= 0.95 x raw",
+           one.median >= 0.95);
+    report("publish+commit, one at a time, in an io_context", ratio(coroutine) + " x raw", "(the writer's thread)",
+           true);
     report("publish+commit, 64 sessions at once", ratio(crowd) + " x raw", ">= 5 x raw", crowd.median >= 5);
-    std::cout << "    raw: " << number(spread(raw_rate).median) << " commits/s, 64 sessions: " << number(spread(many_rate).median)
+    std::cout << "    raw: " << number(spread(raw_rate).median)
+              << " commits/s, 64 sessions: " << number(spread(many_rate).median)
               << " commits/s, each an order and a message\n";
 }
 

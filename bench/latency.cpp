@@ -48,7 +48,8 @@ Times& map_times(const std::string& directory) {
 }
 
 std::int64_t monotonic_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
 }
 
 struct Tick {
@@ -57,9 +58,7 @@ struct Tick {
     std::string aggregate_id{};
     int number = 0;
     Timestamp created_at = now();
-    std::string serialize() const {
-        return std::to_string(number);
-    }
+    std::string serialize() const { return std::to_string(number); }
     static Tick deserialize(std::string_view text) {
         Tick tick;
         tick.number = std::stoi(std::string(text));
@@ -72,12 +71,8 @@ const TopicMap topics{topic<Tick>("ticks", "tick")};
 class Effects final : public UnitOfWork {
 public:
     Effects(sqlite::Database& db, const Incoming& incoming) : UnitOfWork(incoming), session_(db) {}
-    sqlite::InboxRepository& inbox() override {
-        return inbox_;
-    }
-    sqlite::Session& session() override {
-        return session_;
-    }
+    sqlite::InboxRepository& inbox() override { return inbox_; }
+    sqlite::Session& session() override { return session_; }
 
 private:
     sqlite::Session session_;
@@ -183,17 +178,19 @@ void measure_latency(const std::string& directory, const std::string& program, c
     }
     const double flush = percentile(flushes, 0.5);
     if (times.handled < messages)
-        throw std::runtime_error("only " + std::to_string(times.handled) + " messages took effect; see " + directory + "/*.log");
+        throw std::runtime_error("only " + std::to_string(times.handled) + " messages took effect; see " + directory +
+                                 "/*.log");
 
     std::vector<double> latencies;
     for (int i = warm_up; i < messages; ++i)
         latencies.push_back(static_cast<double>(times.effect[i] - times.committed[i]) / 1e9);
     const double p50 = percentile(latencies, 0.5), p99 = percentile(latencies, 0.99);
-    report("commit -> handler's commit, p50, 1,000 msg/s, 3 processes", number(p50 / flush, 1) + " x fdatasync", "<= 12 x", p50 <= 12 * flush);
+    report("commit -> handler's commit, p50, 1,000 msg/s, 3 processes", number(p50 / flush, 1) + " x fdatasync",
+           "<= 12 x", p50 <= 12 * flush);
     report("commit -> handler's commit, p99", number(p99 / flush, 1) + " x fdatasync", "<= 40 x", p99 <= 40 * flush);
     std::cout << "    p50 " << number(p50 * 1e6) << " us, p99 " << number(p99 * 1e6) << " us, fdatasync of 4 kB "
-              << number(flush * 1e6) << " us; CPU a message: application " << number(cpu[0]) << " us, relay " << number(cpu[1])
-              << " us, consumer " << number(cpu[2]) << " us\n";
+              << number(flush * 1e6) << " us; CPU a message: application " << number(cpu[0]) << " us, relay "
+              << number(cpu[1]) << " us, consumer " << number(cpu[2]) << " us\n";
 }
 
 }  // namespace txm::bench

@@ -85,7 +85,9 @@ Usage wait_for(pid_t child) {
     int status = 0;
     rusage used{};
     ::wait4(child, &status, 0, &used);
-    const auto time = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+    const auto time = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+    };
     Usage usage;
     usage.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     usage.cpu = time(used.ru_utime) + time(used.ru_stime);

@@ -51,7 +51,8 @@ void fill(const std::string& path, std::int64_t count, int aggregates) {
     Raw db{path};
     sqlite3_stmt* insert = db.prepare(insert_message);
     const std::string topic = "orders", type = "order-created", headers = "{}", time = to_iso8601(now());
-    const std::string payload = R"({"order_id":"1f0c7a4e-0000-4000-8000-000000000000","total_cents":12345,"currency":"EUR"})";
+    const std::string payload =
+        R"({"order_id":"1f0c7a4e-0000-4000-8000-000000000000","total_cents":12345,"currency":"EUR"})";
     for (std::int64_t i = 0; i < count; ++i) {
         if (i % 10'000 == 0)
             db.execute("begin immediate");

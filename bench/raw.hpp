@@ -17,9 +17,7 @@ public:
     ~Raw();
     void execute(const char* sql);
     sqlite3_stmt* prepare(const char* sql);  ///< finalized with the connection
-    sqlite3* handle() const noexcept {
-        return db_;
-    }
+    sqlite3* handle() const noexcept { return db_; }
 
 private:
     sqlite3* db_ = nullptr;
@@ -31,10 +29,12 @@ void bind(sqlite3_stmt* statement, int index, std::int64_t value);
 void run(sqlite3_stmt* statement);
 
 /// What the application of these measurements does: an order and its event.
-inline constexpr const char* orders_schema = "create table orders (id integer primary key, customer text, cents integer) strict";
+inline constexpr const char* orders_schema =
+    "create table orders (id integer primary key, customer text, cents integer) strict";
 inline constexpr const char* insert_order = "insert into orders (id, customer, cents) values (?, ?, ?)";
 inline constexpr const char* insert_message =
-    "insert into outbox (message_id, topic, type, aggregate_id, correlation_id, payload, headers, created_at, stored_at)"
+    "insert into outbox (message_id, topic, type, aggregate_id, correlation_id, payload, headers, created_at, "
+    "stored_at)"
     " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict (message_id) do nothing";
 
 /// Fills an outbox with `count` pending messages of `aggregates` aggregates, in big transactions.

@@ -30,12 +30,15 @@ std::string backlog(const std::string& directory, std::int64_t count, int blocke
     if (blocked_lanes > 0) {
         Raw db{path};
         const std::string lanes = std::to_string(blocked_lanes);
-        const std::string numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < " + lanes + ") ";
+        const std::string numbers =
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < " + lanes + ") ";
         db.execute("begin immediate");
-        db.execute((numbers + "insert into outbox (topic, aggregate_id, payload, state) select 'orders', 'blocked-' || i, '{}', 2 from n")
+        db.execute((numbers + "insert into outbox (topic, aggregate_id, payload, state) select 'orders', 'blocked-' || "
+                              "i, '{}', 2 from n")
                        .c_str());
-        db.execute("insert into txm_lane (outbox, aggregate_id, from_sequence, attempts, next_attempt_at, reason)"
-                   " select 'outbox', aggregate_id, sequence, 3, null, 'held' from outbox");
+        db.execute(
+            "insert into txm_lane (outbox, aggregate_id, from_sequence, attempts, next_attempt_at, reason)"
+            " select 'outbox', aggregate_id, sequence, 3, null, 'held' from outbox");
         db.execute("commit");
     }
     fill(path, count, aggregates);
@@ -70,7 +73,8 @@ std::int64_t microseconds(std::string_view time) {
 }
 
 std::string_view text(sqlite3_stmt* row, int column) {
-    return {reinterpret_cast<const char*>(sqlite3_column_text(row, column)), static_cast<std::size_t>(sqlite3_column_bytes(row, column))};
+    return {reinterpret_cast<const char*>(sqlite3_column_text(row, column)),
+            static_cast<std::size_t>(sqlite3_column_bytes(row, column))};
 }
 
 // Of raw.hpp's kind, but copying: the statement outlives the row that the text is of.
@@ -84,10 +88,12 @@ double raw_round(const Files& files, std::int64_t count, int batch) {
     constexpr int columns = 14, rows = 16;
     Raw reads{files.outbox}, broker{files.broker}, marks{files.outbox};
     sqlite3_stmt* read = reads.prepare(
-        "select sequence, message_id, topic, type, aggregate_id, correlation_id, payload, headers, created_at, stored_at, replays"
+        "select sequence, message_id, topic, type, aggregate_id, correlation_id, payload, headers, created_at, "
+        "stored_at, replays"
         " from outbox indexed by outbox_pending where state = 0 and sequence > ? order by sequence limit ?");
-    const std::string into = "insert into message (topic, partition, dedup_id, aggregate_id, correlation_id, type, payload, headers,"
-                             " created_at, stored_at, sequence, epoch, replays, published_at) values ";
+    const std::string into =
+        "insert into message (topic, partition, dedup_id, aggregate_id, correlation_id, type, payload, headers,"
+        " created_at, stored_at, sequence, epoch, replays, published_at) values ";
     const std::string row = "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
     std::string several = into;
     for (int i = 0; i < rows; ++i)
@@ -95,7 +101,8 @@ double raw_round(const Files& files, std::int64_t count, int batch) {
     sqlite3_stmt* insert_one = broker.prepare((into + row + " on conflict (dedup_id) do nothing").c_str());
     sqlite3_stmt* insert_rows = broker.prepare((several + " on conflict (dedup_id) do nothing").c_str());
     sqlite3_stmt* mark = marks.prepare(
-        "update outbox set state = 1, approximate_dispatch_count = approximate_dispatch_count + 1, last_dispatched_at = ?2"
+        "update outbox set state = 1, approximate_dispatch_count = approximate_dispatch_count + 1, last_dispatched_at "
+        "= ?2"
         " where sequence = ?1 and state in (0, 2)");
     const auto bind_row = [&](sqlite3_stmt* insert, int first, std::int64_t published_at) {
         bind_copy(insert, first + 1, text(read, 2));
@@ -157,8 +164,9 @@ double raw_round(const Files& files, std::int64_t count, int batch) {
 }
 
 Usage relay_round(const std::string& directory, const Files& files, const std::string& txm, bool is_clean = true) {
-    const Usage usage = run({txm, "relay", "--drain", "--store", "sqlite:" + files.outbox, "--broker", "local:" + files.broker},
-                            directory + "/relay.log");
+    const Usage usage =
+        run({txm, "relay", "--drain", "--store", "sqlite:" + files.outbox, "--broker", "local:" + files.broker},
+            directory + "/relay.log");
     if (usage.exit_code != (is_clean ? 0 : 1))  // 1: drained, but for what is held
         throw std::runtime_error("txm relay failed; see " + directory + "/relay.log");
     return usage;
@@ -194,9 +202,10 @@ void measure_relay(const std::string& directory, const std::string& txm) {
     }
     const Spread ratio_spread = spread(ratios), rate = spread(rates);
     report("relay, SQLite -> local:, backlog of " + std::to_string(count),
-           number(rate.median) + " msg/s, " + ratio(ratio_spread) + " x raw", ">= 60,000 msg/s or 0.8 x", rate.median >= 60'000 || ratio_spread.median >= 0.8);
-    std::cout << "    raw reads + batched inserts + marks, " << batch << " a transaction: " << number(spread(raw_rates).median)
-              << " msg/s; start-up "
+           number(rate.median) + " msg/s, " + ratio(ratio_spread) + " x raw", ">= 60,000 msg/s or 0.8 x",
+           rate.median >= 60'000 || ratio_spread.median >= 0.8);
+    std::cout << "    raw reads + batched inserts + marks, " << batch
+              << " a transaction: " << number(spread(raw_rates).median) << " msg/s; start-up "
               << number(start_up * 1000) << " ms taken off\n";
 }
 
@@ -217,7 +226,8 @@ void measure_scaling(const std::string& directory, const std::string& txm) {
         for (int round = 0; round < rounds; ++round) {
             double cpu = 0;
             for (int i = 0; i < repeats; ++i) {
-                const Usage usage = relay_round(directory, fresh(directory, backlog(directory, count, blocked)), txm, blocked == 0);
+                const Usage usage =
+                    relay_round(directory, fresh(directory, backlog(directory, count, blocked)), txm, blocked == 0);
                 cpu += usage.cpu - idle;
                 resident = std::max(resident, usage.resident_mib);
             }
@@ -227,11 +237,13 @@ void measure_scaling(const std::string& directory, const std::string& txm) {
         if (base == 0)
             base = cost.median;
         const bool last_two = count == most;
-        report("relay, cost of a message, backlog " + std::to_string(count) + (blocked ? ", 100,000 lanes blocked" : ""),
-               number(cost.median, 2) + " us CPU (" + number(cost.low, 2) + " to " + number(cost.high, 2) + ")",
-               last_two ? "<= 1.1 x the first" : "", !last_two || cost.median <= 1.1 * base);
+        report(
+            "relay, cost of a message, backlog " + std::to_string(count) + (blocked ? ", 100,000 lanes blocked" : ""),
+            number(cost.median, 2) + " us CPU (" + number(cost.low, 2) + " to " + number(cost.high, 2) + ")",
+            last_two ? "<= 1.1 x the first" : "", !last_two || cost.median <= 1.1 * base);
     }
-    report("relay, resident memory, the largest of these", number(resident, 1) + " MiB", "<= 30 MB", resident <= 30e6 / 1048576);
+    report("relay, resident memory, the largest of these", number(resident, 1) + " MiB", "<= 30 MB",
+           resident <= 30e6 / 1048576);
 }
 
 }  // namespace txm::bench

@@ -35,9 +35,9 @@ struct MessageFilter {
 /// A message of an outbox with what is known of its failure.
 struct ListedMessage {
     StoredMessage message;
-    std::string reason{};                      ///< why it is parked or dead
+    std::string reason{};                        ///< why it is parked or dead
     std::optional<Timestamp> next_attempt_at{};  ///< of its lane
-    bool held = false;                         ///< its lane waits for an operator
+    bool held = false;                           ///< its lane waits for an operator
 };
 
 /// What a consumer decided or keeps of a message.

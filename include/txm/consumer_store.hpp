@@ -42,7 +42,8 @@ public:
     /// `hold` its lane stays parked, for later deliveries too, until an operator replays or skips it.
     /// A second call for the same dead letter changes nothing: the first one's answer may have been lost.
     /// @throws MessageAlreadyProcessedError when the inbox row was decided otherwise meanwhile: it took effect
-    virtual awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why, bool hold) = 0;
+    virtual awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why,
+                                        bool hold) = 0;
 
     /// Deliveries stored at or before it may have been forgotten by the inbox.
     virtual awaitable<Timestamp> purged_to() = 0;

@@ -20,15 +20,15 @@ enum class Errc {
     session_timeout,
     outside_inbox_window,
     rejected,
-    invalid_message,      ///< payload too large, not UTF-8, nil id …
-    unexpected_rows,      ///< a statement changed another number of rows than it expected
-    not_in_transaction,   ///< a borrowed connection that is not inside a transaction
-    statement_failed,     ///< the user's own SQL failed (constraint, syntax …)
-    schema_missing,       ///< run `txm migrate`
-    schema_too_new,       ///< the store was migrated by a newer txm
-    store_unavailable,    ///< locked, full, unreachable, damaged
+    invalid_message,     ///< payload too large, not UTF-8, nil id …
+    unexpected_rows,     ///< a statement changed another number of rows than it expected
+    not_in_transaction,  ///< a borrowed connection that is not inside a transaction
+    statement_failed,    ///< the user's own SQL failed (constraint, syntax …)
+    schema_missing,      ///< run `txm migrate`
+    schema_too_new,      ///< the store was migrated by a newer txm
+    store_unavailable,   ///< locked, full, unreachable, damaged
     broker_unavailable,
-    fence_lost,           ///< another owner took the lease
+    fence_lost,  ///< another owner took the lease
     not_supported,
     invalid_configuration,
 };
@@ -46,14 +46,10 @@ public:
     const char* what() const noexcept override;
 
     /// The message it is about; nil when it is about none.
-    const Uuid& message_id() const noexcept {
-        return message_id_;
-    }
+    const Uuid& message_id() const noexcept { return message_id_; }
 
     /// The backend's own code, such as `SQLITE_BUSY` or an SQLSTATE; empty when there is none.
-    const std::string& native_code() const noexcept {
-        return native_code_;
-    }
+    const std::string& native_code() const noexcept { return native_code_; }
 
     /// True when the same work may succeed later without a change: a busy or unreachable store, a lost race.
     bool retryable() const noexcept;
@@ -74,9 +70,7 @@ public:
     }
 
     /// True when the inbox remembers another payload under this id: two messages share it, and one had no effect.
-    bool content_differs() const noexcept {
-        return content_differs_;
-    }
+    bool content_differs() const noexcept { return content_differs_; }
 
 private:
     bool content_differs_ = false;

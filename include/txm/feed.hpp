@@ -18,7 +18,7 @@ using boost::asio::awaitable;
 enum class Settlement : std::uint8_t {
     dispatched,  ///< the broker acknowledged it
     dead,        ///< a dead letter; its lane goes on
-    held,        ///< a dead letter; its lane waits for an operator's replay or skip, and is parked and given back until then
+    held,  ///< a dead letter; its lane waits for an operator's replay or skip, and is parked and given back until then
 };
 
 struct Outcome {

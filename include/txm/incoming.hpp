@@ -15,10 +15,10 @@ std::uint64_t payload_hash(std::string_view payload) noexcept;
 /// What a unit of work and an inbox need to know of the message that is being handled.
 struct Incoming {
     Uuid message_id;
-    std::string consumer;                        ///< who handles it; empty: the inbox repository's own consumer name
-    std::optional<Timestamp> stored_at;          ///< when its sender's store took it; none: unknown
-    std::optional<std::uint64_t> payload_hash;   ///< see txm::payload_hash
-    bool replay = false;                         ///< a dead letter that an operator sent again
+    std::string consumer;                       ///< who handles it; empty: the inbox repository's own consumer name
+    std::optional<Timestamp> stored_at;         ///< when its sender's store took it; none: unknown
+    std::optional<std::uint64_t> payload_hash;  ///< see txm::payload_hash
+    bool replay = false;                        ///< a dead letter that an operator sent again
 
     Incoming() = default;
     Incoming(const Uuid& id) : message_id(id) {}  // implicit: a message_id alone is enough for most callers

@@ -30,9 +30,7 @@ public:
     ~Publisher() override;
 
     awaitable<void> publish(PublishBatch& batch) override;
-    bool gapless() const noexcept override {
-        return true;
-    }
+    bool gapless() const noexcept override { return true; }
 
 private:
     class Impl;

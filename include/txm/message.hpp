@@ -26,9 +26,7 @@ public:
     AggregateId(std::string_view text) : text_(text) {}
     AggregateId(const char* text) : text_(text) {}
 
-    const std::string& str() const noexcept {
-        return text_;
-    }
+    const std::string& str() const noexcept { return text_; }
 
     friend auto operator<=>(const AggregateId&, const AggregateId&) = default;
 
@@ -73,9 +71,7 @@ struct StoredMessage {
     int approximate_dispatch_count = 0;
     std::optional<Timestamp> last_dispatched_at;
 
-    bool is_dispatched() const noexcept {
-        return state == MessageState::dispatched;
-    }
+    bool is_dispatched() const noexcept { return state == MessageState::dispatched; }
 
     friend bool operator==(const StoredMessage&, const StoredMessage&) = default;
 };
@@ -195,7 +191,8 @@ constexpr bool check_message() {
     static_assert(aggregate,
                   "txm: the message needs `aggregate_id`: a field or a const function giving txm::Uuid or a string");
     static_assert(correlation, "txm: the message needs `correlation_id`: a field or a const function giving txm::Uuid");
-    static_assert(created, "txm: the message needs `created_at`: a field or a const function giving a system_clock time");
+    static_assert(created,
+                  "txm: the message needs `created_at`: a field or a const function giving a system_clock time");
     static_assert(body, "txm: the message needs `std::string serialize() const`, or specialise txm::MessageTraits");
     return true;
 }
@@ -212,7 +209,5 @@ concept Message = detail::HasMessageId<M> && detail::HasAggregateId<M> && detail
 
 template <>
 struct std::hash<txm::AggregateId> {
-    std::size_t operator()(const txm::AggregateId& id) const noexcept {
-        return std::hash<std::string>{}(id.str());
-    }
+    std::size_t operator()(const txm::AggregateId& id) const noexcept { return std::hash<std::string>{}(id.str()); }
 };

@@ -45,8 +45,9 @@ public:
 protected:
     struct Staged {
         StoredMessage message;
-        const Topic* topic;    ///< of the TopicMap: valid as long as the writer; null for a StoredMessage
-        const void* original;  ///< the caller's object, most derived; valid during stage() only; null for a StoredMessage
+        const Topic* topic;  ///< of the TopicMap: valid as long as the writer; null for a StoredMessage
+        const void*
+            original;  ///< the caller's object, most derived; valid during stage() only; null for a StoredMessage
     };
 
     explicit OutboxWriter(TopicMap topics) : topics_(std::move(topics)) {}
@@ -55,9 +56,7 @@ protected:
     virtual void stage(std::vector<Staged> batch) = 0;
 
     /// Bytes that a payload may have: 1 MiB unless changed.
-    void limit_payload(std::size_t bytes) noexcept {
-        max_payload_ = bytes;
-    }
+    void limit_payload(std::size_t bytes) noexcept { max_payload_ = bytes; }
 
 private:
     void check(const std::vector<Staged>& batch) const;

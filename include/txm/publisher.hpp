@@ -23,18 +23,10 @@ public:
     /// *Lifetime*: `messages` must outlive the batch.
     explicit PublishBatch(std::span<const StoredMessage> messages) : messages_(messages), reports_(messages.size()) {}
 
-    std::span<const StoredMessage> messages() const noexcept {
-        return messages_;
-    }
-    auto begin() const noexcept {
-        return messages_.begin();
-    }
-    auto end() const noexcept {
-        return messages_.end();
-    }
-    std::size_t size() const noexcept {
-        return messages_.size();
-    }
+    std::span<const StoredMessage> messages() const noexcept { return messages_; }
+    auto begin() const noexcept { return messages_.begin(); }
+    auto end() const noexcept { return messages_.end(); }
+    std::size_t size() const noexcept { return messages_.size(); }
 
     /// The broker has it, durably as the broker promises. `message` is an element of messages().
     void acknowledge(const StoredMessage& message);
@@ -42,13 +34,9 @@ public:
     /// The broker will not take this message as it is: spends an attempt.
     void refuse(const StoredMessage& message, std::string why);
 
-    Report report(std::size_t index) const noexcept {
-        return reports_[index].report;
-    }
+    Report report(std::size_t index) const noexcept { return reports_[index].report; }
     /// Why the message was refused.
-    const std::string& reason(std::size_t index) const noexcept {
-        return reports_[index].why;
-    }
+    const std::string& reason(std::size_t index) const noexcept { return reports_[index].why; }
 
 private:
     struct Entry {
@@ -75,13 +63,9 @@ public:
 
     /// True when a run of one aggregate in a batch is accepted or refused in such a way that nothing is accepted after
     /// something of the same aggregate was not. Then a batch may hold several messages of one aggregate, in order.
-    virtual bool gapless() const noexcept {
-        return false;
-    }
+    virtual bool gapless() const noexcept { return false; }
 
-    virtual std::size_t max_concurrent_batches() const {
-        return 1;
-    }
+    virtual std::size_t max_concurrent_batches() const { return 1; }
 
     /// What fails together: health is judged by destination (an endpoint, a topic).
     virtual std::string destination(const StoredMessage& message) const {

@@ -25,14 +25,14 @@ public:
     RelayOptions() = default;
 
     DeadLetterPolicy policy = DeadLetterPolicy::hold;
-    int max_attempts = 10;                                  ///< refusals until a message is a dead letter
-    std::size_t max_in_flight = 4096;                       ///< messages in memory
+    int max_attempts = 10;                                   ///< refusals until a message is a dead letter
+    std::size_t max_in_flight = 4096;                        ///< messages in memory
     std::size_t max_bytes_in_flight = std::size_t{4} << 20;  ///< bytes of payload in memory, beyond one message
-    std::size_t max_payload = std::size_t{1} << 20;         ///< a larger message, of any writer, is a dead letter
-    std::size_t batch = 512;                                ///< messages of one Publisher::publish
-    std::chrono::milliseconds backoff{100};                 ///< after the first failure; doubles each time, with jitter
+    std::size_t max_payload = std::size_t{1} << 20;          ///< a larger message, of any writer, is a dead letter
+    std::size_t batch = 512;                                 ///< messages of one Publisher::publish
+    std::chrono::milliseconds backoff{100};  ///< after the first failure; doubles each time, with jitter
     std::chrono::milliseconds max_backoff{60'000};
-    std::chrono::milliseconds park_after{1000};  ///< a lane blocked that long leaves memory for the store
+    std::chrono::milliseconds park_after{1000};        ///< a lane blocked that long leaves memory for the store
     std::chrono::milliseconds drain_deadline{10'000};  ///< stop() waits that long for what is in flight
     bool drain = false;                                ///< run() returns once the feed is drained
 };

@@ -53,9 +53,7 @@ public:
 
     const std::string& path() const noexcept;
 
-    detail::DatabaseImpl& impl() noexcept {
-        return *impl_;
-    }
+    detail::DatabaseImpl& impl() noexcept { return *impl_; }
 
 private:
     std::unique_ptr<detail::DatabaseImpl> impl_;

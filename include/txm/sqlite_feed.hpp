@@ -18,9 +18,10 @@ public:
     FeedOptions() = default;
 
     std::string table = "outbox";
-    std::chrono::milliseconds poll_interval{250};       ///< looks for messages at least that often, whatever wakes it
-    std::chrono::milliseconds lease_term{10'000};       ///< a frozen owner is replaced after it
-    std::optional<std::chrono::seconds> retention{7 * 86'400};  ///< dispatched rows older are deleted; 0: on settlement; none: kept
+    std::chrono::milliseconds poll_interval{250};  ///< looks for messages at least that often, whatever wakes it
+    std::chrono::milliseconds lease_term{10'000};  ///< a frozen owner is replaced after it
+    std::optional<std::chrono::seconds> retention{
+        7 * 86'400};  ///< dispatched rows older are deleted; 0: on settlement; none: kept
     std::size_t max_payload = std::size_t{1} << 20;  ///< a larger one, which another program inserted, is a dead letter
 };
 
@@ -59,7 +60,8 @@ public:
     awaitable<void> park(std::span<const Delivery> deliveries, Timestamp next_attempt, std::string reason) override;
     awaitable<std::vector<Delivery>> take_parked(std::size_t max) override;
     awaitable<void> unpark(const Delivery& delivery) override;
-    awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why, bool hold) override;
+    awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why,
+                                bool hold) override;
     awaitable<Timestamp> purged_to() override;
     awaitable<std::size_t> purge_inbox(std::chrono::seconds retention, std::size_t limit) override;
     awaitable<bool> lease(std::string what) override;
@@ -72,7 +74,8 @@ private:
 
 /// What an operator does with an SQLite store, see txm::Admin. Its functions throw Error(schema_missing) when
 /// `txm migrate` has not run. *Lifetime*: `db` must outlive it.
-std::unique_ptr<txm::Admin> open_admin(Database& db, std::string outbox_table = "outbox", std::string inbox_table = "inbox");
+std::unique_ptr<txm::Admin> open_admin(Database& db, std::string outbox_table = "outbox",
+                                       std::string inbox_table = "inbox");
 
 /// SQL statements with named parameters, run in the inbox's own transaction (`txm consume --sql`).
 class Script {

@@ -48,7 +48,10 @@ Value to_value(T&& argument) {
         return to_iso8601(argument);
     } else if constexpr (std::same_as<Plain, Blob>) {
         return std::forward<T>(argument);
-    } else if constexpr (requires { argument.has_value(); *argument; }) {
+    } else if constexpr (requires {
+                             argument.has_value();
+                             *argument;
+                         }) {
         if (!argument.has_value())
             return std::monostate{};
         return to_value(*std::forward<T>(argument));
@@ -90,19 +93,11 @@ public:
         return std::move(*this);
     }
 
-    const std::string& sql() const noexcept {
-        return sql_;
-    }
-    const std::vector<Value>& parameters() const noexcept {
-        return parameters_;
-    }
-    std::optional<std::size_t> expected_rows() const noexcept {
-        return expected_rows_;
-    }
+    const std::string& sql() const noexcept { return sql_; }
+    const std::vector<Value>& parameters() const noexcept { return parameters_; }
+    std::optional<std::size_t> expected_rows() const noexcept { return expected_rows_; }
     /// What expect_rows() was given; null when there is none.
-    const std::exception_ptr& error() const noexcept {
-        return error_;
-    }
+    const std::exception_ptr& error() const noexcept { return error_; }
 
 private:
     std::string sql_;

@@ -36,14 +36,10 @@ public:
 
     virtual void rollback() noexcept;
 
-    const std::optional<Incoming>& incoming() const noexcept {
-        return incoming_;
-    }
+    const std::optional<Incoming>& incoming() const noexcept { return incoming_; }
 
     /// True once a commit for the incoming message (or, without one, any commit that wrote something) succeeded.
-    bool is_committed() const noexcept {
-        return committed_;
-    }
+    bool is_committed() const noexcept { return committed_; }
 
 private:
     void hook();
@@ -61,9 +57,7 @@ public:
     explicit Leave(UnitOfWork& uow) noexcept : uow_(uow) {}
     Leave(const Leave&) = delete;
     Leave& operator=(const Leave&) = delete;
-    ~Leave() {
-        uow_.rollback();
-    }
+    ~Leave() { uow_.rollback(); }
 
 private:
     UnitOfWork& uow_;

@@ -29,9 +29,7 @@ struct Uuid {
     /// Writes the 36 characters of to_string() to `out`, without a terminator.
     void write_to(char* out) const noexcept;
 
-    bool is_nil() const noexcept {
-        return *this == Uuid{};
-    }
+    bool is_nil() const noexcept { return *this == Uuid{}; }
 
     friend auto operator<=>(const Uuid&, const Uuid&) = default;
 };

@@ -286,8 +286,8 @@ TEST_P(Feed, a_lane_blocked_while_messages_are_read_gives_all_of_it_again_and_no
     constexpr int lanes = 40, messages_of_a_lane = 5;
     std::atomic<bool> is_over{false};
     std::mutex mutex;
-    std::set<std::string> blocked;       // lanes whose park() has returned
-    std::vector<StoredMessage> first;    // the first one of each lane, as it comes
+    std::set<std::string> blocked;     // lanes whose park() has returned
+    std::vector<StoredMessage> first;  // the first one of each lane, as it comes
     auto reader = std::async(std::launch::async, [&] {
         while (!is_over) {
             std::set<std::string> blocked_before;

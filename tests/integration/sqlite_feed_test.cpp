@@ -66,7 +66,8 @@ TEST_F(SqliteFeed, a_row_that_no_message_can_be_made_of_comes_in_its_turn_and_sa
 }
 
 TEST_F(SqliteFeed, a_dead_letter_without_an_id_gets_one_and_can_be_sent_again) {
-    program_.run("insert into outbox (message_id, topic, aggregate_id, payload) values ('order 7', 'orders', 'a', 'x')");
+    program_.run(
+        "insert into outbox (message_id, topic, aggregate_id, payload) values ('order 7', 'orders', 'a', 'x')");
     relay_.acquire();
     const auto messages = relay_.read();
     relay_.settle(messages, Settlement::held, messages.at(0).payload);
@@ -192,7 +193,8 @@ TEST_F(SqliteFeed, deleting_old_messages_fails_and_nothing_is_lost) {
     relay_.acquire();
     relay_.settle(relay_.read());
     relay_.release();
-    program_.run("update outbox set stored_at = '2020-01-01T00:00:00+00:00', last_dispatched_at = '2020-01-01T00:00:00+00:00'");
+    program_.run(
+        "update outbox set stored_at = '2020-01-01T00:00:00+00:00', last_dispatched_at = '2020-01-01T00:00:00+00:00'");
     program_.run("create trigger keep before delete on outbox begin select raise(abort, 'kept'); end");
     program_.run(insert_sql("a", "1"));
     relay_.acquire();
@@ -216,8 +218,7 @@ TEST_F(SqliteFeed, the_rest_of_a_lane_follows_at_once) {
     ASSERT_THAT(payloads(first), ElementsAre("1"));
     auto second = std::async(std::launch::async, [&] { return relay.read(); });
     // It has to be waiting: nothing else would wake it in this test.
-    while (second.wait_for(50ms) != std::future_status::timeout) {
-    }
+    while (second.wait_for(50ms) != std::future_status::timeout) {}
     relay.settle(first);
     EXPECT_THAT(payloads(second.get()), ElementsAre("2"));
 }
@@ -244,8 +245,11 @@ TEST_F(SqliteFeed, a_message_from_the_future_does_not_keep_old_ones) {
     relay_.acquire();
     relay_.settle(relay_.read());
     relay_.release();
-    program_.run("update outbox set stored_at = '2020-01-01T00:00:00+00:00', last_dispatched_at = '2020-01-02T00:00:00+00:00'");
-    program_.run("update outbox set stored_at = '2046-01-01T00:00:00+00:00', last_dispatched_at = '2046-01-01T00:00:00+00:00' where payload = '1'");
+    program_.run(
+        "update outbox set stored_at = '2020-01-01T00:00:00+00:00', last_dispatched_at = '2020-01-02T00:00:00+00:00'");
+    program_.run(
+        "update outbox set stored_at = '2046-01-01T00:00:00+00:00', last_dispatched_at = '2046-01-01T00:00:00+00:00' "
+        "where payload = '1'");
     relay_.acquire();
     program_.run(insert_sql("a", "4"));
     relay_.read();

@@ -11,9 +11,9 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using testing::FakePublisher;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::FakePublisher;
 using Verdict = FakePublisher::Verdict;
 
 /// A relay between an SQLite file and a broker in memory.
@@ -88,7 +88,9 @@ TEST_F(SqliteRelay, lanes_that_fail_now_and_then_keep_their_order) {
     publisher_.concurrency = 3;
     publisher_.delay = 1ms;
     int sends = 0;
-    publisher_.verdict = [&](const StoredMessage&) { return ++sends % 5 == 0 ? Verdict::refuse : Verdict::acknowledge; };
+    publisher_.verdict = [&](const StoredMessage&) {
+        return ++sends % 5 == 0 ? Verdict::refuse : Verdict::acknowledge;
+    };
     program_.run(insert_many_sql("a", 300, 20));
     start();
     // While lanes are parked, come back and are free again, more of them comes.
@@ -166,7 +168,9 @@ TEST_F(SqliteRelay, keeps_its_lease_while_the_broker_hangs_and_memory_is_full) {
     program_.run(insert_many_sql("a", 100, 100));
     start();
     wait_for([&] { return publisher_.sends > 0; });
-    const auto expires = [&] { return program_.number("select expires_ms from txm_lease where name = 'outbox:outbox'"); };
+    const auto expires = [&] {
+        return program_.number("select expires_ms from txm_lease where name = 'outbox:outbox'");
+    };
     const long at_first = expires();
     wait_for([&] { return expires() > at_first + 3'500; });
     EXPECT_EQ(relay_->statistics().lease_losses, 0U);

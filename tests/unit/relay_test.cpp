@@ -584,7 +584,9 @@ TEST_F(RelayTest, WhatIsMarkedWhileItsLaneIsBlockedIsForgotten) {
     options.max_attempts = 1;
     options.drain = false;
     bool is_refused = true;
-    publisher.verdict = [&](const auto& m) { return m.payload == "1" && is_refused ? Verdict::refuse : Verdict::acknowledge; };
+    publisher.verdict = [&](const auto& m) {
+        return m.payload == "1" && is_refused ? Verdict::refuse : Verdict::acknowledge;
+    };
     const auto first = feed.add("a", "1");
     feed.add("a", "2");
     publisher.delay = 5ms;

@@ -26,9 +26,9 @@ struct ScanRequest {
 
 struct ScanResult {
     // Rows that no message can be made of are among them, see OutboxFeed::read().
-    std::vector<StoredMessage> of_lanes;  ///< first messages of blocked lanes that are due, lane by lane
-    std::vector<StoredMessage> pending;   ///< in commit order
-    std::vector<Sequence> to_park;        ///< pending, of blocked lanes
+    std::vector<StoredMessage> of_lanes;   ///< first messages of blocked lanes that are due, lane by lane
+    std::vector<StoredMessage> pending;    ///< in commit order
+    std::vector<Sequence> to_park;         ///< pending, of blocked lanes
     std::vector<std::string> empty_lanes;  ///< due, without a message
     std::optional<Timestamp> next_due;     ///< of a lane that is not due yet
     Sequence scanned_to = 0;               ///< pending messages up to here are in one of the lists

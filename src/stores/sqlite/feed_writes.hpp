@@ -21,7 +21,7 @@ struct Settlements {
         return std::views::filter(dead, [](const Outcome& outcome) { return outcome.settlement == Settlement::held; });
     }
 
-    std::vector<Sequence> dispatched;  ///< ascending
+    std::vector<Sequence> dispatched;   ///< ascending
     std::vector<Outcome> dead;          ///< and held
     std::vector<Sequence> behind_held;  ///< what else was given of held lanes: to be parked
 };
@@ -51,8 +51,8 @@ private:
     void settle_unexpected(Connection& connection, Sequence sequence, std::string_view time) const;
 
     std::string table_;
-    std::string dispatched_, dispatched_anyway_, is_settled_, find_, name_, dead_, park_head_, park_given_, attempts_, park_pending_,
-        is_pending_, old_, delete_;
+    std::string dispatched_, dispatched_anyway_, is_settled_, find_, name_, dead_, park_head_, park_given_, attempts_,
+        park_pending_, is_pending_, old_, delete_;
     bool delete_dispatched_;
 };
 

@@ -15,9 +15,7 @@ const std::string& consumer_of(const Incoming& incoming, const std::string& fall
 }  // namespace
 
 InboxRepository::InboxRepository(std::string table, Session& session, std::string consumer)
-    : sql_(detail::inbox_sql(table)),
-      consumer_(std::move(consumer)),
-      session_(session.impl_) {}
+    : sql_(detail::inbox_sql(table)), consumer_(std::move(consumer)), session_(session.impl_) {}
 
 InboxRepository::~InboxRepository() = default;
 

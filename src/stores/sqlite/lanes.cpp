@@ -51,7 +51,8 @@ void Lanes::go_on(std::string_view aggregate_id) {
     connection_
         .prepare(
             "update txm_lane set next_attempt_at = ?3, decided_at = ?3 where outbox = ?1 and aggregate_id = ?2 and "
-            "not exists (select 1 from txm_dead_letter where source = ?4 and consumer = '' and aggregate_id = ?2 and held = 1)")
+            "not exists (select 1 from txm_dead_letter where source = ?4 and consumer = '' and aggregate_id = ?2 and "
+            "held = 1)")
         .bind(1, table_)
         .bind(2, aggregate_id)
         .bind(3, now())

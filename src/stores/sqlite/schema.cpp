@@ -160,7 +160,8 @@ std::string outbox_schema(const std::string& table) {
 ) strict;
 )";
     sql += "create index if not exists \"" + table + "_pending\" on " + name + " (sequence) where state = 0;\n";
-    sql += "create index if not exists \"" + table + "_parked\" on " + name + " (aggregate_id, sequence) where state = 2;\n";
+    sql += "create index if not exists \"" + table + "_parked\" on " + name +
+           " (aggregate_id, sequence) where state = 2;\n";
     return sql + detail::shared_schema();
 }
 
@@ -177,7 +178,8 @@ std::string inbox_schema(const std::string& table) {
     primary key (consumer, message_id)
 ) strict, without rowid;
 )";
-    sql += "create index if not exists \"" + table + "_created\" on " + detail::quoted(table) + " (consumer, created_at);\n";
+    sql += "create index if not exists \"" + table + "_created\" on " + detail::quoted(table) +
+           " (consumer, created_at);\n";
     return sql + detail::shared_schema();
 }
 
