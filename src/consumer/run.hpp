@@ -138,6 +138,10 @@ private:
     bool is_asking_ = false;
     std::unordered_set<std::string> parked_meanwhile_;
 
+    // Parked deliveries that were done with since the retrier asked which ones are due: the answer may not know it.
+    bool is_taking_ = false;
+    std::unordered_set<Uuid> done_meanwhile_;
+
     Signal changed_;  // wakes supervise()
     std::size_t children_ = 0;
     int stops_ = 0;

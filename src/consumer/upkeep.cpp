@@ -45,10 +45,14 @@ awaitable<bool> ConsumerRun::take_due() {
     if (!is_ours || from_store_.size() >= most)
         co_return true;
     // What is in memory is still parked, and comes first again.
+    is_taking_ = true;
+    done_meanwhile_.clear();
     std::vector<Delivery> due = co_await store_.take_parked(from_store_.size() + most);
+    is_taking_ = false;
     fault::point("consumer.after_take_parked");
     for (Delivery& delivery : due) {
-        const bool is_new = from_store_.insert(delivery.message.message_id).second;
+        const bool is_stale = done_meanwhile_.contains(delivery.message.message_id);
+        const bool is_new = !is_stale && from_store_.insert(delivery.message.message_id).second;
         if (!is_new)
             continue;
         std::string key = Lanes::key_of(delivery.message);

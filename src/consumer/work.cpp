@@ -235,6 +235,8 @@ void ConsumerRun::forget(const Entry& entry) {
             receiver_.signal.notify();
     } else {
         from_store_.erase(entry.delivery.message.message_id);
+        if (is_taking_)
+            done_meanwhile_.insert(entry.delivery.message.message_id);
         retrier_.signal.notify();  // the next one of its lane may be due
     }
     counters_.in_flight = from_broker_ + from_store_.size();

@@ -180,7 +180,9 @@ private:
         slot.armed = choose(slot.role.kind);
         auto environment = slot.role.environment;
         // Many points are passed once in the life of a process.
-        const auto pass = random_() % 2 == 0 ? 1 : 1 + random_() % 6;
+        const bool is_needed =
+            reached_.contains({slot.role.kind, slot.armed}) && count(kills_at_, slot.armed) < settings_.each;
+        const auto pass = random_() % (is_needed ? 8 : 2) != 0 ? 1 : 1 + random_() % 6;
         std::string faults = "kill@" + slot.armed + ":" + std::to_string(pass);
         for (const auto& point : points_)
             if (point != slot.armed && !reached_.contains({slot.role.kind, point}))
@@ -190,7 +192,6 @@ private:
         if (const auto colon = settings_.mistake.find(':'); settings_.mistake.substr(0, colon) == slot.role.kind)
             environment["TXM_BREAK"] = settings_.mistake.substr(colon + 1);
         // Time to reach its point, where that matters still; else any moment will do.
-        const bool is_needed = count(kills_at_, slot.armed) < settings_.each;
         slot.kill_at = Clock::now() + std::chrono::milliseconds(100 + random_() % 500 + (is_needed ? 1500 : 0));
         slot.is_stopping = false;
         slot.process =

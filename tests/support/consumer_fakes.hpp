@@ -181,6 +181,8 @@ public:
                 due.push_back(kept.delivery);
             }
         }
+        if (late_due)
+            co_await late_due();
         co_return due;
     }
 
@@ -252,6 +254,7 @@ public:
 
     Hook hook{};
     std::function<awaitable<void>()> late_answer{};  ///< between the answer of is_parked() and its arrival
+    std::function<awaitable<void>()> late_due{};     ///< the same of take_parked()
     std::map<Uuid, Row> inbox{};
     std::map<Uuid, std::string> dead{};
     std::map<Uuid, int> dead_attempts{};

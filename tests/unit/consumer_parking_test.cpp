@@ -113,6 +113,33 @@ TEST_F(ConsumerParkingTest, lane_parked_while_the_store_is_asked_keeps_its_order
     EXPECT_THAT(effects_of("a"), ElementsAre(1, 2, 3));
 }
 
+// What is due is asked for, the message is given up, and then the answer comes, which knows nothing of that.
+TEST_F(ConsumerParkingTest, answer_that_came_late_does_not_send_a_dead_letter_again) {
+    options.max_attempts = 1;
+    Delivery parked;
+    parked.message = message("a", 1);
+    parked.replay = true;
+    store.parked[{"orders", "a"}][1] = {parked, {}, "sent again by an operator"};
+    store.inbox[parked.message.message_id] = {InboxState::dead, payload_hash("{}")};
+    int answers = 0;
+    store.late_due = [&]() -> awaitable<void> {
+        if (++answers != 3)
+            co_return;
+        while (store.held.empty())
+            co_await boost::asio::post(boost::asio::use_awaitable);
+        for (int i = 0; i < 100; ++i)
+            co_await boost::asio::post(boost::asio::use_awaitable);
+    };
+    meanwhile = [&](const Delivery&) -> awaitable<void> {
+        while (answers < 3)
+            co_await boost::asio::post(boost::asio::use_awaitable);
+        throw std::runtime_error("not yet");
+    };
+    run();
+    EXPECT_EQ(tries[1], 1);
+    EXPECT_THAT(effects, ElementsAre());
+}
+
 // Two processes have the lane, because it was handed over while it was blocked. The other one gives the message up first.
 TEST_F(ConsumerParkingTest, lane_that_another_process_holds_for_a_dead_letter_does_not_go_on) {
     before = [&](const Delivery& delivery) {

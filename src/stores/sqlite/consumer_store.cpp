@@ -34,11 +34,14 @@ public:
         : db_(db.impl()), consumer_(std::move(consumer)), inbox_(std::move(inbox_table)), purge_(inbox_, consumer_) {
         check_table_name(inbox_);
         const std::string columns{kept_message_columns};
-        const std::string of_lane =
-            " from txm_parked where inbox = ?1 and consumer = ?2 and topic = ?3 and aggregate_id = ?4 order by "
-            "sequence, position, id "
-            "limit 1";
-        head_ = "select " + columns + ", attempts, replays, replay" + of_lane;
+        // One statement, so that the lanes and their heads are of one moment: between two, a lane's head may become a dead
+        // letter that holds the lane, and the next one would be taken for the head of a lane that is due.
+        due_heads_ = "with due as materialized (select (select id from txm_parked p where p.inbox = l.inbox and "
+                     "p.consumer = l.consumer and p.topic = l.topic and p.aggregate_id = l.aggregate_id "
+                     "order by sequence, position, id limit 1) as head from txm_parked_lane l "
+                     "where inbox = ?1 and consumer = ?2 and next_attempt_at <= ?3 order by next_attempt_at limit ?4) "
+                     "select " +
+                     columns + ", attempts, replays, replay from due cross join txm_parked on id = head";
         decided_ = "select state from \"" + inbox_ + "\" where consumer = ?1 and message_id = ?2";
         decide_ = "insert into \"" + inbox_ +
                   "\" (consumer, message_id, state, created_at, stored_at, payload_hash) "
@@ -70,7 +73,7 @@ private:
     DatabaseImpl& db_;
     const std::string consumer_, inbox_;
     const InboxPurge purge_;
-    std::string head_, decided_, decide_;
+    std::string due_heads_, decided_, decide_;
 
     std::mutex mutex_;  // for what follows; never held while anything is waited for
     std::map<std::string, std::shared_ptr<HeldLease>, std::less<>> leases_;
@@ -116,21 +119,10 @@ awaitable<void> ConsumerStore::Impl::park(std::span<const Delivery> deliveries, 
 }
 
 std::vector<Delivery> ConsumerStore::Impl::due_heads(Connection& connection, std::size_t max) const {
-    std::vector<ConsumerLane> due;
-    {
-        Query query = connection.prepare(
-            "select topic, aggregate_id from txm_parked_lane where inbox = ?1 and consumer = ?2 and next_attempt_at <= "
-            "?3 "
-            "order by next_attempt_at limit ?4");
-        query.bind(1, inbox_).bind(2, consumer_).bind(3, now()).bind(4, static_cast<std::int64_t>(max));
-        while (query.step())
-            due.push_back({std::string(query.text(0)), std::string(query.text(1))});
-    }
     std::vector<Delivery> heads;
-    for (const ConsumerLane& lane : due) {
-        Query query = connection.prepare(head_);
-        if (!query.bind(1, inbox_).bind(2, consumer_).bind(3, lane.topic).bind(4, lane.aggregate_id).step())
-            continue;
+    Query query = connection.prepare(due_heads_);
+    query.bind(1, inbox_).bind(2, consumer_).bind(3, now()).bind(4, static_cast<std::int64_t>(max));
+    while (query.step()) {
         Delivery delivery;
         delivery.message = read_kept_message(query);
         delivery.partition = static_cast<int>(query.integer(10));
