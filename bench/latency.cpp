@@ -16,15 +16,15 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <atomic>
 #include <csignal>
-#include <fcntl.h>
 #include <filesystem>
 #include <iostream>
 #include <memory>
-#include <sys/mman.h>
 #include <thread>
-#include <unistd.h>
 
 namespace txm::bench {
 namespace {

@@ -7,11 +7,11 @@
 #include "txm/sqlite.hpp"
 #include "txm/timestamp.hpp"
 
+#include <sqlite3.h>
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
-#include <sqlite3.h>
 #include <stdexcept>
 #include <string_view>
 #include <vector>

@@ -11,10 +11,9 @@
 namespace txm::sqlite::detail {
 
 struct Readers::Impl {
-    Impl(const std::string& file, const DatabaseOptions& how, int count) : path(file), options(how) {
-        idle.resize(static_cast<std::size_t>(count));
-        for (int i = 0; i < count; ++i)
-            threads.emplace_back([this] { serve(); });
+    Impl(const std::string& file, const DatabaseOptions& how, int threads_wanted)
+        : path(file), options(how), count(static_cast<std::size_t>(threads_wanted)) {
+        idle.resize(count);
     }
 
     ~Impl() {
@@ -44,6 +43,13 @@ struct Readers::Impl {
             job->suspension.resume();
             lock.lock();
         }
+    }
+
+    // As many threads as connections, once somebody cannot read on its own thread.
+    void start() {
+        const std::scoped_lock lock(mutex);
+        while (threads.size() < count)
+            threads.emplace_back([this] { serve(); });
     }
 
     void submit(std::shared_ptr<ReadJob> job) {
@@ -92,6 +98,7 @@ struct Readers::Impl {
 
     const std::string path;
     const DatabaseOptions options;
+    const std::size_t count;
     std::mutex mutex;
     std::condition_variable changed;
     std::deque<std::shared_ptr<ReadJob>> queue;
@@ -108,6 +115,7 @@ Readers::~Readers() = default;
 boost::asio::awaitable<void> Readers::wait_for(std::shared_ptr<ReadJob> job) {
     const bool is_done = impl_->run_here(*job);
     if (!is_done) {
+        impl_->start();
         const auto enqueue = [this, &job] { impl_->submit(job); };
         co_await txm::detail::suspend(job->suspension, enqueue);
     }

@@ -70,19 +70,39 @@ std::filesystem::path directory_of(const std::string& path) {
 
 WakeFile::WakeFile(const std::string& database_path) : path_(database_path + wake_suffix) {}
 
-void WakeFile::touch() const noexcept {
+WakeFile::~WakeFile() {
+    if (fd_ >= 0)
+        ::close(fd_);
+}
+
+void WakeFile::touch() noexcept {
     try {
         fault::point("sqlite_wake.touch");
     } catch (const Error&) {
         return;
     }
-    // Opening and closing costs 3 µs of CPU on ext4; futimens() on a kept descriptor costs 1 µs, but makes an inode dirty,
-    // which the file system's journal then writes, and it misses that the file was deleted.
-    int fd = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (fd >= 0)
-        ::close(fd);
+    // Reading costs a fifth of opening and closing on ext4, and changes nothing that the file system's journal would write.
+    const std::lock_guard lock{mutex_};
+    struct stat info {};
+    if (fd_ < 0 || ::fstat(fd_, &info) != 0 || info.st_nlink == 0 || info.st_size == 0)
+        reopen();
+    char byte = 0;
+    [[maybe_unused]] const auto size = ::pread(fd_, &byte, 1, 0);
+}
+
+// The file has a byte to be read, and its time of access stays what it is, where that is allowed.
+void WakeFile::reopen() noexcept {
+    if (fd_ >= 0)
+        ::close(fd_);
+    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOATIME, 0666);
+    if (fd_ < 0)
+        fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);  // another user's
+    if (fd_ < 0)
+        fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat info {};
+    if (fd_ >= 0 && ::fstat(fd_, &info) == 0 && info.st_size == 0) {
+        [[maybe_unused]] const auto size = ::pwrite(fd_, "\n", 1, 0);
+    }
 }
 
 /// One epoll descriptor over everything that can end a wait, so that a single asynchronous wait serves any executor.
@@ -154,7 +174,7 @@ private:
     }
 
     void watch_wake_file() noexcept {
-        wake_watch_ = ::inotify_add_watch(inotify_.get(), wake_path_.c_str(), IN_CLOSE_WRITE);
+        wake_watch_ = ::inotify_add_watch(inotify_.get(), wake_path_.c_str(), IN_ACCESS | IN_CLOSE_WRITE);
     }
     void watch_wal() noexcept {
         if (watches_wal_)

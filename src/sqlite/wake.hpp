@@ -4,20 +4,29 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 
 namespace txm::sqlite::detail {
 
-/// Tells readers of a file in other processes that a writer committed: `<db>-txm-wake`, opened and closed after each
-/// commit. That is an event for who watches it and changes nothing on the disk, so that the next flush has no more to do.
+/// Tells readers of a file in other processes that a writer committed: `<db>-txm-wake`, read after each commit. That is an
+/// event for who watches it and changes nothing on the disk, so that the next flush has no more to do. Opening it for
+/// writing and closing it, as a shell's `: >>` does, is as good.
 /// *Thread safety*: any thread. Never throws: a missed wake-up costs a poll interval, no more.
 class WakeFile {
 public:
     explicit WakeFile(const std::string& database_path);
-    void touch() const noexcept;
+    ~WakeFile();
+    WakeFile(const WakeFile&) = delete;
+    WakeFile& operator=(const WakeFile&) = delete;
+    void touch() noexcept;
 
 private:
-    std::string path_;
+    void reopen() noexcept;
+
+    const std::string path_;
+    std::mutex mutex_;
+    int fd_ = -1;
 };
 
 /// Waits for a wake-up: inotify on the wake file, and on the `-wal` file for writers that do not know txm; and

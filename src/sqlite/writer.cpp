@@ -13,8 +13,7 @@ constexpr std::size_t max_group = 256;
 Writer::Impl::Impl(const std::string& path, const DatabaseOptions& options, std::function<void()> then)
     : connection(path, Connection::Mode::read_write, options),
       hold_limit(options.hold_limit),
-      after_commit(std::move(then)),
-      thread([this] { serve(); }) {}
+      after_commit(std::move(then)) {}
 
 Writer::Impl::~Impl() {
     {
@@ -27,7 +26,14 @@ Writer::Impl::~Impl() {
                 entry.hold->rollback();
     }
     changed.notify_all();
-    thread.join();
+    if (thread.joinable())
+        thread.join();
+}
+
+void Writer::Impl::start() {
+    const std::scoped_lock lock(mutex);
+    if (!thread.joinable())
+        thread = std::thread([this] { serve(); });
 }
 
 void Writer::Impl::push(Entry entry) {
@@ -74,8 +80,9 @@ bool Writer::Impl::run_here(const std::shared_ptr<WriteJob>& job) {
             return false;
         is_busy = true;
     }
-    std::vector<Task> group{{job, nullptr}};
-    run(group);
+    Task task{job, nullptr};
+    run_alone(task);
+    job->finish(std::move(task.error));
     bool is_awaited = false;
     {
         const std::scoped_lock lock(mutex);
@@ -93,10 +100,12 @@ Writer::Writer(const std::string& path, const DatabaseOptions& options, std::fun
 Writer::~Writer() = default;
 
 void Writer::submit(std::shared_ptr<WriteJob> job) {
+    impl_->start();
     impl_->push({std::move(job), nullptr});
 }
 
 void Writer::submit(std::shared_ptr<Hold> hold) {
+    impl_->start();
     impl_->push({nullptr, std::move(hold)});
 }
 
@@ -107,8 +116,9 @@ bool Writer::run_here(const std::shared_ptr<WriteJob>& job) {
 boost::asio::awaitable<void> Writer::run(std::shared_ptr<AwaitedJob> job) {
     const bool is_done = txm::detail::BlockingScope::active() && run_here(job);
     if (!is_done) {
+        impl_->start();
         job->suspended = true;
-        const auto enqueue = [this, &job] { submit(job); };
+        const auto enqueue = [this, &job] { impl_->push({job, nullptr}); };
         co_await txm::detail::suspend(job->suspension, enqueue);
     }
     if (job->error)

@@ -69,7 +69,7 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// The only connection of this process that writes to a file, and its thread. Jobs that wait at the same time share one
+/// The only connection of this process that writes to a file, and its thread, once there is need of it. Jobs that wait at the same time share one
 /// transaction and so one flush; each succeeds or fails alone. Calls `after_commit` after each commit that wrote.
 /// *Thread safety*: any thread.
 class Writer {

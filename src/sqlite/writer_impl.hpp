@@ -27,6 +27,9 @@ struct Writer::Impl {
     ~Impl();
 
     // The queue (writer.cpp).
+    /// Starts the thread, which a program that only blocks never needs. @throws std::system_error
+    void start();
+    /// After start().
     void push(Entry entry);
     void serve();
     bool run_here(const std::shared_ptr<WriteJob>& job);

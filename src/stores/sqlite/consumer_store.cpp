@@ -36,12 +36,13 @@ public:
         const std::string columns{kept_message_columns};
         // One statement, so that the lanes and their heads are of one moment: between two, a lane's head may become a dead
         // letter that holds the lane, and the next one would be taken for the head of a lane that is due.
-        due_heads_ = "with due as materialized (select (select id from txm_parked p where p.inbox = l.inbox and "
-                     "p.consumer = l.consumer and p.topic = l.topic and p.aggregate_id = l.aggregate_id "
-                     "order by sequence, position, id limit 1) as head from txm_parked_lane l "
-                     "where inbox = ?1 and consumer = ?2 and next_attempt_at <= ?3 order by next_attempt_at limit ?4) "
-                     "select " +
-                     columns + ", attempts, replays, replay from due cross join txm_parked on id = head";
+        due_heads_ =
+            "with due as materialized (select (select id from txm_parked p where p.inbox = l.inbox and "
+            "p.consumer = l.consumer and p.topic = l.topic and p.aggregate_id = l.aggregate_id "
+            "order by sequence, position, id limit 1) as head from txm_parked_lane l "
+            "where inbox = ?1 and consumer = ?2 and next_attempt_at <= ?3 order by next_attempt_at limit ?4) "
+            "select " +
+            columns + ", attempts, replays, replay from due cross join txm_parked on id = head";
         decided_ = "select state from \"" + inbox_ + "\" where consumer = ?1 and message_id = ?2";
         decide_ = "insert into \"" + inbox_ +
                   "\" (consumer, message_id, state, created_at, stored_at, payload_hash) "

@@ -60,13 +60,15 @@ OutboxRepository::~OutboxRepository() = default;
 void OutboxRepository::stage(std::vector<Staged> batch) {
     const auto session = detail::alive(session_);
     session->check_usable();
-    std::vector<detail::StagedWrite> rows;
-    rows.reserve(batch.size());
-    for (Staged& staged : batch)
-        rows.emplace_back(detail::OutboxRow(sql_, std::move(staged.message)));
-    session->writes.reserve(session->writes.size() + rows.size());
-    for (auto& row : rows)
-        session->stage(std::move(row));
+    auto& writes = session->writes;
+    const auto before = writes.size();
+    try {
+        for (Staged& staged : batch)
+            writes.emplace_back(std::in_place_type<detail::OutboxRow>, sql_, std::move(staged.message));
+    } catch (...) {
+        writes.erase(writes.begin() + static_cast<std::ptrdiff_t>(before), writes.end());
+        throw;
+    }
 }
 
 awaitable<std::optional<StoredMessage>> OutboxRepository::get(Uuid message_id) {

@@ -71,6 +71,8 @@ void SessionImpl::check_usable() const {
 
 void SessionImpl::stage(StagedWrite write) {
     check_usable();
+    if (writes.empty())
+        writes.reserve(4);
     writes.push_back(std::move(write));
 }
 
