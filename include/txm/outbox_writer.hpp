@@ -42,6 +42,9 @@ public:
         stage(std::move(batch));
     }
 
+    /// Bytes that a payload may have: 1 MiB unless changed. The relay has a limit of its own (RelayOptions::max_payload).
+    void limit_payload(std::size_t bytes) noexcept { max_payload_ = bytes; }
+
 protected:
     struct Staged {
         StoredMessage message;
@@ -54,9 +57,6 @@ protected:
 
     /// Takes all of `batch` or throws and takes none.
     virtual void stage(std::vector<Staged> batch) = 0;
-
-    /// Bytes that a payload may have: 1 MiB unless changed.
-    void limit_payload(std::size_t bytes) noexcept { max_payload_ = bytes; }
 
 private:
     void check(const std::vector<Staged>& batch) const;

@@ -36,20 +36,21 @@ public:
         co_await sqlite::create_inbox_table(db_, tables_.inbox);
     }
 
-    awaitable<void> publish(std::vector<StoredMessage> batch) override {
+    awaitable<void> publish(std::vector<StoredMessage> batch, std::size_t max_payload) override {
         sqlite::Session session{db_};
         sqlite::OutboxRepository outbox{tables_.outbox, session, TopicMap{}};
+        outbox.limit_payload(max_payload);
         outbox.publish(batch);
         co_await session.commit();
     }
 
-    std::unique_ptr<OutboxFeed> feed(const std::string& how, const std::string& origin,
-                                     std::optional<std::chrono::seconds> retention) override {
-        if (!how.empty() && how != "poll")
-            throw UsageError(origin + ": an SQLite store has no feed '" + how +
+    std::unique_ptr<OutboxFeed> feed(const FeedSettings& settings) override {
+        if (!settings.how.empty() && settings.how != "poll")
+            throw UsageError(settings.origin + ": an SQLite store has no feed '" + settings.how +
                              "', it has poll (which commits wake at once)");
         sqlite::FeedOptions options = feed_;
-        options.retention = retention;
+        options.retention = settings.retention;
+        options.max_payload = settings.max_payload;
         return std::make_unique<sqlite::OutboxFeed>(db_, options);
     }
 

@@ -12,6 +12,7 @@
 #include "txm/outbox_writer.hpp"
 #include "txm/sync_wait.hpp"
 
+#include <algorithm>
 #include <unordered_map>
 
 namespace txm::cli {
@@ -21,7 +22,8 @@ namespace {
 /// Lines of one transaction, and what was committed before.
 class Publishing {
 public:
-    Publishing(Store& store, std::size_t batch_size) : store_(store), batch_size_(batch_size) {}
+    Publishing(Store& store, std::size_t batch_size, std::size_t max_payload)
+        : store_(store), batch_size_(batch_size), max_payload_(max_payload) {}
 
     void add(std::string_view text) {
         ++line_;
@@ -29,7 +31,7 @@ public:
             return;
         try {
             StoredMessage message = detail::message_from_json(text);
-            validate(message);
+            validate(message, max_payload_);
             const auto [other, is_new] = lines_.emplace(message.message_id, line_);
             if (!is_new)
                 throw Error(Errc::invalid_message, "the message_id " + message.message_id.to_string() +
@@ -47,7 +49,7 @@ public:
             return;
         const std::size_t size = batch_.size();
         try {
-            sync_wait(store_.publish(std::move(batch_)));
+            sync_wait(store_.publish(std::move(batch_), max_payload_));
         } catch (const Error& error) {
             const auto line = lines_.find(error.message_id());
             if (error.code() == Errc::commit_outcome_unknown)
@@ -82,7 +84,7 @@ private:
     }
 
     Store& store_;
-    std::size_t batch_size_;
+    std::size_t batch_size_, max_payload_;
     std::vector<StoredMessage> batch_;
     std::unordered_map<Uuid, std::size_t> lines_;  // of the batch
     std::size_t line_ = 0, committed_line_ = 0, published_ = 0;
@@ -101,9 +103,12 @@ void draw(Progress& progress, const Publishing& publishing, const LineReader& re
 
 int run_publish(const Configuration& configuration, const std::vector<std::string>& files) {
     const auto store = open_store(configuration);
-    LineReader reader{files.empty() ? "-" : files.front()};
+    const auto max_payload = static_cast<std::size_t>(configuration.number("max_payload"));
+    // A payload may be escaped throughout, and there may be headers.
+    const std::size_t longest_line = std::max(std::size_t{16} << 20, 7 * max_payload);
+    LineReader reader{files.empty() ? "-" : files.front(), longest_line};
     const StopOnSignal stop{[&reader] { reader.interrupt(); }};
-    Publishing publishing{*store, static_cast<std::size_t>(configuration.number("batch"))};
+    Publishing publishing{*store, static_cast<std::size_t>(configuration.number("batch")), max_payload};
     Progress progress;
 
     for (std::string_view line;;) {

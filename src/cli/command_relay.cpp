@@ -31,6 +31,7 @@ RelayOptions relay_options(const Configuration& configuration) {
     options.max_attempts = static_cast<int>(configuration.number("max_attempts"));
     options.max_in_flight = static_cast<std::size_t>(configuration.number("max_in_flight"));
     options.batch = static_cast<std::size_t>(configuration.number("relay_batch"));
+    options.max_payload = static_cast<std::size_t>(configuration.number("max_payload"));
     options.backoff = configuration.duration("backoff");
     options.max_backoff = configuration.duration("max_backoff");
     options.park_after = configuration.duration("park_after");
@@ -56,8 +57,10 @@ public:
         : store_(open_store(configuration)),
           broker_(open_broker(configuration)),
           admin_(store_->admin()),
-          feed_(store_->feed(configuration.text("feed"), configuration.origin("feed"),
-                             configuration.retention("outbox_retention"))),
+          feed_(store_->feed({.how = configuration.text("feed"),
+                              .origin = configuration.origin("feed"),
+                              .retention = configuration.retention("outbox_retention"),
+                              .max_payload = static_cast<std::size_t>(configuration.number("max_payload"))})),
           publisher_(broker_->publisher(publisher_settings(configuration))),
           outage_(context_.get_executor(), timeout(configuration), [this](const std::string& why) { give_up(why); }),
           watched_(*publisher_, outage_),

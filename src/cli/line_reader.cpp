@@ -17,8 +17,6 @@ namespace txm::cli {
 
 namespace {
 
-constexpr std::size_t longest_line = std::size_t{16}
-                                     << 20;  // a payload of 1 MiB, every byte of it escaped, and headers
 constexpr std::size_t chunk = std::size_t{256} << 10;
 constexpr int idle_milliseconds = 100;
 
@@ -28,7 +26,8 @@ constexpr int idle_milliseconds = 100;
 
 }  // namespace
 
-LineReader::LineReader(const std::string& path) : path_(path == "-" ? "stdin" : path) {
+LineReader::LineReader(const std::string& path, std::size_t longest_line)
+    : path_(path == "-" ? "stdin" : path), longest_line_(longest_line) {
     file_ = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file_ < 0)
         fail(errno, "cannot open " + path_);
@@ -60,8 +59,9 @@ LineReader::Result LineReader::next(std::string_view& line, bool may_idle) {
             begin_ = buffer_.size();
             return Result::line;
         }
-        if (buffer_.size() - begin_ > longest_line)
-            throw Error(Errc::invalid_message, "the line is longer than 16 MiB");
+        if (buffer_.size() - begin_ > longest_line_)
+            throw Error(Errc::invalid_message,
+                        "the line is longer than " + std::to_string(longest_line_ >> 20) + " MiB");
         if (const Result result = fill(may_idle); result != Result::line)
             return result;
     }

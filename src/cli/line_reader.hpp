@@ -12,8 +12,8 @@ class LineReader {
 public:
     enum class Result { line, idle, end, interrupted };
 
-    /// @param path a file; `-` is stdin  @throws std::system_error naming the file
-    explicit LineReader(const std::string& path);
+    /// @param path a file; `-` is stdin  @param longest_line in bytes  @throws std::system_error naming the file
+    LineReader(const std::string& path, std::size_t longest_line);
     ~LineReader();
     LineReader(const LineReader&) = delete;
     LineReader& operator=(const LineReader&) = delete;
@@ -33,7 +33,8 @@ public:
 private:
     Result fill(bool may_idle);
 
-    std::string path_;
+    const std::string path_;
+    const std::size_t longest_line_;
     int file_ = -1, interrupt_ = -1;
     std::string buffer_;
     std::size_t begin_ = 0, searched_ = 0, bytes_read_ = 0, size_ = 0;

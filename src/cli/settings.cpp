@@ -35,6 +35,9 @@ constexpr std::array table{
 
     Setting{"batch", file, "outbox", "batch", Kind::number, "N", "100", publish, "lines a transaction, at most"},
 
+    Setting{"max_payload", file, "outbox", "max_payload", Kind::number, "BYTES", "1048576", publish | relay,
+            "a larger payload is refused; one that another program inserted is a dead letter"},
+
     Setting{"drain", file, "relay", "drain", Kind::flag, "", "false", relay,
             "end when nothing is pending or parked for retry"},
     Setting{"policy", file, "relay", "policy", Kind::choice, "hold|skip", "hold", relay,

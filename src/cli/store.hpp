@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,6 +21,13 @@ namespace txm::cli {
 /// *Lifetime*: must outlive what it gives. *Thread safety*: any number of coroutines.
 class Store {
 public:
+    struct FeedSettings {
+        std::string how;     ///< a way of `relay --feed`, empty for the store's best
+        std::string origin;  ///< where that stands
+        std::optional<std::chrono::seconds> retention;
+        std::size_t max_payload;
+    };
+
     /// Stages what `txm consume --sql` does for a message, in a unit of work of this store.
     using Effect = std::function<void(UnitOfWork& uow, const StoredMessage& message)>;
 
@@ -29,12 +37,10 @@ public:
     virtual awaitable<void> migrate() = 0;
 
     /// Publishes all of them in one transaction.
-    virtual awaitable<void> publish(std::vector<StoredMessage> batch) = 0;
+    virtual awaitable<void> publish(std::vector<StoredMessage> batch, std::size_t max_payload) = 0;
 
-    /// @param how a way of `relay --feed`, empty for the store's best  @param origin where it stands
     /// @throws UsageError for a way that it does not have
-    virtual std::unique_ptr<OutboxFeed> feed(const std::string& how, const std::string& origin,
-                                             std::optional<std::chrono::seconds> retention) = 0;
+    virtual std::unique_ptr<OutboxFeed> feed(const FeedSettings& settings) = 0;
 
     virtual std::unique_ptr<ConsumerStore> consumer_store(const std::string& consumer) = 0;
 

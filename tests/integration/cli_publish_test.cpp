@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include <unistd.h>
 
@@ -122,6 +123,29 @@ TEST_F(CliPublish, ASignalEndsItWithWhatIsCommitted) {
     EXPECT_EQ(program.wait(), 1);
     EXPECT_NE(program.err().find("lines 1 to 1 are committed"), std::string::npos) << program.err();
     ::close(ends[1]);
+}
+
+TEST_F(CliPublish, TheLimitOfPayloadsIsASetting) {
+    const std::vector<std::string> arguments{"publish", "--store", "sqlite:s.db", "--max-payload", "9"};
+    EXPECT_EQ(run(scratch, arguments, message("a", "\"123456789\"")).code, 0);
+    const Result result = run(scratch, arguments, message("a", "\"1234567890\""));
+    EXPECT_EQ(result.code, 1);
+    EXPECT_NE(result.err.find("line 1: "), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("10 bytes"), std::string::npos) << result.err;
+    EXPECT_EQ(stored("count(*)"), "1");
+
+    // More than is usual may be said once, in the file that the relay reads, too.
+    std::ofstream{scratch.path("txm.toml")} << "[outbox]\nmax_payload = 3000000\n";
+    const std::string large = message("b", '"' + std::string(2'000'000, 'x') + '"');
+    EXPECT_EQ(run(scratch, {"publish", "--store", "sqlite:s.db"}, large).code, 1);
+    EXPECT_EQ(run(scratch, {"publish", "--store", "sqlite:s.db", "--config", "txm.toml"}, large).code, 0);
+    const std::vector<std::string> relay{"relay", "--store", "sqlite:s.db", "--broker", "stdout:", "--drain"};
+    EXPECT_EQ(run(scratch, relay).code, 1) << "a dead letter";
+    EXPECT_EQ(run(scratch, {"messages", "replay", "--store", "sqlite:s.db", "--state", "dead", "--yes"}).code, 0);
+    std::vector<std::string> with_file = relay;
+    with_file.insert(with_file.end(), {"--config", "txm.toml"});
+    EXPECT_EQ(run(scratch, with_file).code, 0);
+    EXPECT_EQ(stored("count(*) || ' ' || min(state) || max(state)"), "2 11");
 }
 
 TEST_F(CliPublish, ALockedStoreIsWaitedForAndThenNamed) {
