@@ -38,6 +38,13 @@ public:
     /// operator sent again since is another delivery, which stays.
     virtual awaitable<void> unpark(const Delivery& delivery) = 0;
 
+    /// Counts, durably, that an attempt begins, because a process that is killed by it cannot count it any more. Gives how many
+    /// attempts began before and did not end. When there are any, nothing is counted unless `is_alone`.
+    virtual awaitable<int> begin_attempt(const Delivery& delivery, bool is_alone) = 0;
+
+    /// The process survived: no attempt of it is unfinished.
+    virtual awaitable<void> end_attempt(const Delivery& delivery) = 0;
+
     /// Makes a dead letter of it and decides the inbox row (`dead`), in one transaction, and ends its parking. With
     /// `hold` its lane stays parked, for later deliveries too, until an operator replays or skips it.
     /// A second call for the same dead letter changes nothing: the first one's answer may have been lost.

@@ -60,6 +60,8 @@ public:
     awaitable<void> park(std::span<const Delivery> deliveries, Timestamp next_attempt, std::string reason) override;
     awaitable<std::vector<Delivery>> take_parked(std::size_t max) override;
     awaitable<void> unpark(const Delivery& delivery) override;
+    awaitable<int> begin_attempt(const Delivery& delivery, bool is_alone) override;
+    awaitable<void> end_attempt(const Delivery& delivery) override;
     awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why,
                                 bool hold) override;
     awaitable<Timestamp> purged_to() override;

@@ -79,6 +79,14 @@ awaitable<void> NoStore::unpark(const Delivery&) {
     co_return;
 }
 
+awaitable<int> NoStore::begin_attempt(const Delivery&, bool) {
+    co_return 0;
+}
+
+awaitable<void> NoStore::end_attempt(const Delivery&) {
+    co_return;
+}
+
 awaitable<void> NoStore::dead_letter(const Incoming& incoming, const Delivery&, std::string why, bool) {
     log().error("message {} is not printed: {}", incoming.message_id.to_string(), why);
     co_return;

@@ -30,6 +30,7 @@ ConsumerRun::ConsumerRun(asio::any_io_executor strand, ConsumerParts& parts)
       retrier_(strand_),
       purger_(strand_),
       extender_(strand_),
+      first_from_store_(limit_),
       changed_(strand_) {}
 
 awaitable<void> ConsumerRun::supervise() {

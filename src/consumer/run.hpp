@@ -94,6 +94,14 @@ private:
     void forget(const Entry& entry);
     Incoming incoming_of(const Delivery& delivery) const;
 
+    // attempts.cpp: what may have killed the process before
+    enum class Beginning : std::uint8_t { counted, too_often, ended };
+
+    bool must_count(const Entry& entry);
+    awaitable<Beginning> begin_attempt(Worker& me, Entry& entry);
+    awaitable<bool> end_attempt(Worker& me, Entry& entry);
+    void end_suspect();
+
     // decide.cpp: what leaves the lanes for the store
     enum class Burial : std::uint8_t { done, decided_otherwise, ended };
     static constexpr const char* nameless = "it has no message id, and its broker gives it no position";
@@ -141,6 +149,10 @@ private:
     // Parked deliveries that were done with since the retrier asked which ones are due: the answer may not know it.
     bool is_taking_ = false;
     std::unordered_set<Uuid> done_meanwhile_;
+
+    std::size_t first_from_store_;    // parked deliveries whose attempts are still counted
+    const Entry* suspect_ = nullptr;  // that is handled, or about to be
+    std::deque<Worker*> suspects_waiting_;
 
     Signal changed_;  // wakes supervise()
     std::size_t children_ = 0;

@@ -102,7 +102,25 @@ awaitable<void> ConsumerRun::turn(Worker& me) {
         co_await subscription_.acknowledge(entry->delivery);
         entry->is_acknowledged = true;
     }
+    const bool is_counted = must_count(*entry);
+    if (is_counted) {
+        const Beginning beginning = co_await begin_attempt(me, *entry);
+        if (beginning == Beginning::ended)
+            co_return;
+        if (beginning == Beginning::too_often) {
+            std::string why = "the consumer's process ended " + std::to_string(entry->tries) +
+                              " times while it handled it: see its log, or the kernel's";
+            co_await dead_letter(me, lane, std::move(why));
+            co_return;
+        }
+    }
     Judgement judgement = co_await try_once(*entry);
+    const bool is_over = judgement.verdict != Verdict::aborted && judgement.verdict != Verdict::fatal;
+    if (is_counted && is_over) {
+        const bool goes_on = co_await end_attempt(me, *entry);
+        if (!goes_on)
+            co_return;
+    }
     switch (judgement.verdict) {
         case Verdict::processed:
             ++counters_.processed;

@@ -291,5 +291,27 @@ TEST_P(Keeper, a_lease_has_one_holder) {
     EXPECT_TRUE(sync_wait(other->lease("parked")));
 }
 
+TEST_P(Keeper, counts_attempts_that_began_and_did_not_end) {
+    const Delivery one = delivery("a", 1), other = delivery("b", 2);
+    const auto begin = [&](const Delivery& which, bool is_alone) {
+        return sync_wait(keeper_->begin_attempt(which, is_alone));
+    };
+    EXPECT_EQ(begin(one, false), 0);
+    EXPECT_EQ(begin(one, false), 1);
+    EXPECT_EQ(begin(one, false), 1) << "a suspect counts alone only";
+    EXPECT_EQ(begin(one, true), 1);
+    EXPECT_EQ(begin(one, true), 2);
+    EXPECT_EQ(begin(other, false), 0) << "each message by itself";
+    const auto another = store_->consumer_store("shipping");
+    EXPECT_EQ(sync_wait(another->begin_attempt(one, false)), 0) << "each consumer by itself";
+
+    sync_wait(keeper_->end_attempt(one));
+    sync_wait(keeper_->end_attempt(one));
+    EXPECT_EQ(begin(one, false), 0);
+    bury(one, true);
+    EXPECT_EQ(begin(one, false), 0) << "a dead letter begins anew when it is sent again";
+    EXPECT_EQ(begin(other, false), 1);
+}
+
 }  // namespace
 }  // namespace txm::test

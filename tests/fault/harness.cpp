@@ -142,7 +142,7 @@ private:
             return false;
         if (!settings_.mistake.empty())
             return kills_ >= settings_.kills;
-        const bool is_late = Clock::now() - begin > std::chrono::minutes(4);  // judged by neglected()
+        const bool is_late = Clock::now() - begin > std::chrono::minutes(8);  // judged by neglected()
         return kills_ >= settings_.kills && (neglected().empty() || is_late);
     }
 
@@ -221,7 +221,7 @@ private:
         for (const auto& [key, passes] : reached_) {
             if (key.first != kind)
                 continue;
-            const int kills = count(kills_at_, key.second) + count(armed_at_, key.second) / 8;
+            const int kills = count(kills_at_, key.second) + count(armed_at_, key.second) / 3;
             if (kills < least) {
                 least = kills;
                 candidates.clear();

@@ -145,6 +145,38 @@ TEST_F(CliConsume, ExecIsTriedAgainAndCode65MakesADeadLetter) {
     EXPECT_EQ(std::count(tries.begin(), tries.end(), '2'), 3);
 }
 
+TEST_F(CliConsume, AMessageThatKillsItsConsumerBecomesADeadLetterAndItsNeighboursDoNot) {
+    std::string lines;
+    for (int aggregate = 1; aggregate <= 20; ++aggregate)
+        lines += message(aggregate, 1);
+    send(lines + message(7, 2));
+    // The neighbours are in flight when it kills for the first and the second time.
+    const std::vector<std::string> consume =
+        arguments({"--exec",
+                   "if [ $TXM_AGGREGATE_ID = 7 ]; then echo >>kills; kill -9 $PPID; exit; fi; "
+                   "while [ $(cat kills | wc -l) -lt 2 ]; do sleep 0.01; done",
+                   "--drain", "--max-attempts", "3"});
+    Result result;
+    int kills = 0;
+    for (result = run(scratch, consume); result.code == 128 + SIGKILL && kills < 20; result = run(scratch, consume))
+        ++kills;
+    EXPECT_EQ(kills, 4) << "the first time nobody knows yet that it may kill";
+    EXPECT_EQ(result.code, 1) << result.err;
+    EXPECT_EQ(
+        query_one(scratch.path("c.db"), "select group_concat(aggregate_id || ' ' || attempts) from txm_dead_letter"),
+        "7 3");
+    EXPECT_EQ(query_one(scratch.path("c.db"), "select count(*) from inbox where state = 0"), "19");
+    EXPECT_EQ(query_one(scratch.path("c.db"), "select count(*) from txm_parked"), "1") << "behind the dead letter";
+    EXPECT_EQ(query_one(scratch.path("c.db"), "select count(*) from txm_attempt"), "0");
+
+    // Sent again by an operator, it has all its attempts again.
+    ASSERT_EQ(
+        run(scratch, {"messages", "replay", "--inbox", "--store", "sqlite:c.db", "--state", "dead", "--yes"}).code, 0);
+    EXPECT_EQ(run(scratch, consume).code, 128 + SIGKILL);
+    EXPECT_EQ(run(scratch, arguments({"--exec", "true", "--drain"})).code, 0);
+    EXPECT_EQ(query_one(scratch.path("c.db"), "select count(*) from inbox where state = 0"), "21");
+}
+
 TEST_F(CliConsume, ASignalLetsTheCommandFinish) {
     send(message(1, 1));
     Start start{.arguments = arguments({"--exec", "touch started; while [ ! -e go ]; do sleep 0.02; done"})};

@@ -192,6 +192,22 @@ public:
         co_await end("unpark");
     }
 
+    awaitable<int> begin_attempt(const Delivery& delivery, bool is_alone) override {
+        co_await begin("begin_attempt");
+        int& count = unfinished[delivery.message.message_id];
+        const int before = count;
+        if (before == 0 || is_alone)
+            ++count;
+        co_await end("begin_attempt");
+        co_return before;
+    }
+
+    awaitable<void> end_attempt(const Delivery& delivery) override {
+        co_await begin("end_attempt");
+        unfinished.erase(delivery.message.message_id);
+        co_await end("end_attempt");
+    }
+
     awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why,
                                 bool hold) override {
         co_await begin("dead_letter");
@@ -201,6 +217,7 @@ public:
         inbox[incoming.message_id] = Row{InboxState::dead, incoming.payload_hash.value_or(0)};
         dead[incoming.message_id] = std::move(why);
         dead_attempts[incoming.message_id] = delivery.attempt;
+        unfinished.erase(incoming.message_id);
         remove(delivery);
         if (hold)
             held.insert(lane_of(delivery.message));
@@ -259,6 +276,7 @@ public:
     std::map<Uuid, std::string> dead{};
     std::map<Uuid, int> dead_attempts{};
     std::map<LaneName, std::map<Sequence, Parked>> parked{};
+    std::map<Uuid, int> unfinished{};
     std::set<LaneName> held{};
     std::set<std::string> leased_elsewhere{};
     std::size_t forgettable = 0, park_calls = 0;

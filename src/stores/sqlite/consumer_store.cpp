@@ -53,6 +53,8 @@ public:
     awaitable<void> park(std::span<const Delivery> deliveries, Timestamp next_attempt, std::string reason);
     awaitable<std::vector<Delivery>> take_parked(std::size_t max);
     awaitable<void> unpark(const Delivery& delivery);
+    awaitable<int> begin_attempt(const Delivery& delivery, bool is_alone);
+    awaitable<void> end_attempt(const Delivery& delivery);
     awaitable<void> dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why, bool hold);
     awaitable<Timestamp> purged_to();
     awaitable<std::size_t> purge_inbox(std::chrono::seconds retention, std::size_t limit);
@@ -69,6 +71,7 @@ private:
     ParkedLanes lanes(Connection& connection) const { return {connection, inbox_, consumer_}; }
     void decide_dead(Connection& connection, const Incoming& incoming, const Delivery& delivery, const std::string& why,
                      bool hold) const;
+    void forget_attempts(Connection& connection, const std::string& message_id) const;
     std::vector<Delivery> due_heads(Connection& connection, std::size_t max) const;
 
     DatabaseImpl& db_;
@@ -154,6 +157,52 @@ awaitable<void> ConsumerStore::Impl::unpark(const Delivery& delivery) {
     fault::point("consumer_store.unparked");
 }
 
+awaitable<int> ConsumerStore::Impl::begin_attempt(const Delivery& delivery, bool is_alone) {
+    auto work = [self = shared_from_this(), id = delivery.message.message_id, is_alone](Connection& connection) {
+        fault::point("consumer_store.begin_attempt");
+        int unfinished = 0;
+        {
+            Query row = connection.prepare(
+                "select unfinished from txm_attempt where inbox = ?1 and consumer = ?2 and message_id = ?3");
+            if (row.bind(1, self->inbox_).bind(2, self->consumer_).bind(3, id).step())
+                unfinished = static_cast<int>(row.integer(0));
+        }
+        if (unfinished == 0 || is_alone)
+            connection
+                .prepare(
+                    "insert into txm_attempt (inbox, consumer, message_id, unfinished, began_at) values (?1, ?2, ?3, "
+                    "1, "
+                    "?4) on conflict (inbox, consumer, message_id) do update set unfinished = unfinished + 1, "
+                    "began_at = excluded.began_at")
+                .bind(1, self->inbox_)
+                .bind(2, self->consumer_)
+                .bind(3, id)
+                .bind(4, now())
+                .run();
+        return unfinished;
+    };
+    const int unfinished = co_await db_.writer().transact_quietly(std::move(work));
+    fault::point("consumer_store.attempt_begun");
+    co_return unfinished;
+}
+
+awaitable<void> ConsumerStore::Impl::end_attempt(const Delivery& delivery) {
+    auto work = [self = shared_from_this(), id = delivery.message.message_id](Connection& connection) {
+        fault::point("consumer_store.end_attempt");
+        self->forget_attempts(connection, id.to_string());
+    };
+    co_await db_.writer().transact_quietly(std::move(work));
+    fault::point("consumer_store.attempt_ended");
+}
+
+void ConsumerStore::Impl::forget_attempts(Connection& connection, const std::string& message_id) const {
+    connection.prepare("delete from txm_attempt where inbox = ?1 and consumer = ?2 and message_id = ?3")
+        .bind(1, inbox_)
+        .bind(2, consumer_)
+        .bind(3, message_id)
+        .run();
+}
+
 awaitable<void> ConsumerStore::Impl::dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why,
                                                  bool hold) {
     auto work = [self = shared_from_this(), incoming, delivery, why = std::move(why), hold](Connection& connection) {
@@ -188,6 +237,7 @@ void ConsumerStore::Impl::decide_dead(Connection& connection, const Incoming& in
             row.bind(5, static_cast<std::int64_t>(*incoming.payload_hash));
         row.run();
     }
+    forget_attempts(connection, message_id);
     ParkedLanes lanes = this->lanes(connection);
     // Decided before, and delivered again because the acknowledgement was lost: an operator may have freed the lane, or sent
     // the message again, since.
@@ -282,6 +332,14 @@ awaitable<std::vector<Delivery>> ConsumerStore::take_parked(std::size_t max) {
 
 awaitable<void> ConsumerStore::unpark(const Delivery& delivery) {
     return impl_->unpark(delivery);
+}
+
+awaitable<int> ConsumerStore::begin_attempt(const Delivery& delivery, bool is_alone) {
+    return impl_->begin_attempt(delivery, is_alone);
+}
+
+awaitable<void> ConsumerStore::end_attempt(const Delivery& delivery) {
+    return impl_->end_attempt(delivery);
 }
 
 awaitable<void> ConsumerStore::dead_letter(const Incoming& incoming, const Delivery& delivery, std::string why,

@@ -24,6 +24,12 @@ InboxPurge::InboxPurge(std::string_view inbox_table, std::string_view consumer)
 
 std::size_t InboxPurge::run(Connection& connection, Timestamp cutoff, std::size_t limit) const {
     const std::string time = to_iso8601(cutoff);
+    // Of deliveries that never came again.
+    connection.prepare("delete from txm_attempt where inbox = ?1 and consumer = ?2 and began_at < ?3")
+        .bind(1, inbox_)
+        .bind(2, consumer_)
+        .bind(3, time)
+        .run();
     std::vector<std::string> old;
     std::string purged_to;
     {

@@ -85,6 +85,14 @@ create table if not exists txm_parked_lane (
     primary key (inbox, consumer, topic, aggregate_id)
 ) strict, without rowid;
 create index if not exists txm_parked_lane_due on txm_parked_lane (inbox, consumer, next_attempt_at);
+create table if not exists txm_attempt (
+    inbox text not null,
+    consumer text not null,
+    message_id text not null,
+    unfinished integer not null, -- attempts that began and did not end: the process was killed
+    began_at text not null,
+    primary key (inbox, consumer, message_id)
+) strict, without rowid;
 create table if not exists txm_dead_letter (
     id integer primary key,
     source text not null, -- outbox:NAME, whose row has the message, or inbox:NAME
