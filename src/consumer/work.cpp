@@ -2,12 +2,15 @@
 
 #include "core/fault_point.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
 namespace txm::detail {
 
+namespace asio = boost::asio;
 using std::chrono::steady_clock;
 
 namespace {
@@ -115,9 +118,11 @@ awaitable<void> ConsumerRun::turn(Worker& me) {
         }
     }
     Judgement judgement = co_await try_once(*entry);
-    const bool is_over = judgement.verdict != Verdict::aborted && judgement.verdict != Verdict::fatal;
-    if (is_counted && is_over) {
+    if (is_counted) {
+        // Of a cancelled one, too: ends of the process that it did not cause would make a dead letter of it.
+        co_await asio::this_coro::throw_if_cancelled(false);
         const bool goes_on = co_await end_attempt(me, *entry);
+        co_await asio::this_coro::throw_if_cancelled(true);
         if (!goes_on)
             co_return;
     }
