@@ -146,9 +146,10 @@ private:
     bool is_asking_ = false;
     std::unordered_set<std::string> parked_meanwhile_;
 
-    // Parked deliveries that were done with since the retrier asked which ones are due: the answer may not know it.
+    // Lanes whose parked deliveries were done with since the retrier asked which ones are due: the answer may not know it, nor
+    // that what follows is held.
     bool is_taking_ = false;
-    std::unordered_set<Uuid> done_meanwhile_;
+    std::unordered_set<std::string> done_meanwhile_;
 
     std::size_t first_from_store_;    // parked deliveries whose attempts are still counted
     const Entry* suspect_ = nullptr;  // that is handled, or about to be

@@ -51,17 +51,18 @@ awaitable<bool> ConsumerRun::take_due() {
     is_taking_ = false;
     fault::point("consumer.after_take_parked");
     for (Delivery& delivery : due) {
-        const bool is_stale = done_meanwhile_.contains(delivery.message.message_id);
+        std::string key = Lanes::key_of(delivery.message);
+        const bool is_stale = done_meanwhile_.contains(key);
         const bool is_new = !is_stale && from_store_.insert(delivery.message.message_id).second;
         if (!is_new)
             continue;
-        std::string key = Lanes::key_of(delivery.message);
         const int tries = delivery.attempt;
         lanes_.add(std::move(key), std::make_shared<Entry>(std::move(delivery), Origin::store, tries));
     }
     counters_.in_flight = from_broker_ + from_store_.size();
     pump();
-    co_return !from_store_.empty();
+    // What was left out is asked for again, and so may be what follows it.
+    co_return !due.empty() || !from_store_.empty();
 }
 
 awaitable<void> ConsumerRun::purge() {

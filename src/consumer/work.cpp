@@ -259,7 +259,7 @@ void ConsumerRun::forget(const Entry& entry) {
     } else {
         from_store_.erase(entry.delivery.message.message_id);
         if (is_taking_)
-            done_meanwhile_.insert(entry.delivery.message.message_id);
+            done_meanwhile_.insert(Lanes::key_of(entry.delivery.message));
         retrier_.signal.notify();  // the next one of its lane may be due
     }
     counters_.in_flight = from_broker_ + from_store_.size();

@@ -179,6 +179,8 @@ public:
                 if (held.contains(lane) || kept.next_attempt > now() || due.size() == max)
                     break;
                 due.push_back(kept.delivery);
+                if (only_heads)
+                    break;
             }
         }
         if (late_due)
@@ -280,6 +282,7 @@ public:
     std::set<LaneName> held{};
     std::set<std::string> leased_elsewhere{};
     std::size_t forgettable = 0, park_calls = 0;
+    bool only_heads = false;  ///< of parked lanes, as a store gives them
     int releases = 0;
 
 private:

@@ -121,6 +121,13 @@ TEST_F(ConsumerParkingTest, answer_that_came_late_does_not_send_a_dead_letter_ag
     parked.replay = true;
     store.parked[{"orders", "a"}][1] = {parked, {}, "sent again by an operator"};
     store.inbox[parked.message.message_id] = {InboxState::dead, payload_hash("{}")};
+    store.hook = [&](const std::string& step) {
+        if (step != "begin_attempt")
+            return;
+        Delivery behind;
+        behind.message = message("a", 2);
+        store.parked[{"orders", "a"}][2] = {behind, {}, "an earlier message of its lane is parked"};
+    };
     int answers = 0;
     store.late_due = [&]() -> awaitable<void> {
         if (++answers != 3)
@@ -137,7 +144,32 @@ TEST_F(ConsumerParkingTest, answer_that_came_late_does_not_send_a_dead_letter_ag
     };
     run();
     EXPECT_EQ(tries[1], 1);
+    EXPECT_EQ(tries[2], 0) << "it waits for an operator, behind the dead letter";
     EXPECT_THAT(effects, ElementsAre());
+}
+
+TEST_F(ConsumerParkingTest, answer_that_came_late_does_not_end_the_drain_before_what_is_due) {
+    for (Sequence n = 1; n <= 2; ++n) {
+        Delivery parked;
+        parked.message = message("a", n);
+        store.parked[{"orders", "a"}][n] = {parked, {}, "its lane was blocked"};
+    }
+    store.only_heads = true;
+    int answers = 0;
+    store.late_due = [&]() -> awaitable<void> {
+        if (++answers != 3)
+            co_return;
+        while (store.parked_count() == 2)
+            co_await boost::asio::post(boost::asio::use_awaitable);
+        for (int i = 0; i < 100; ++i)
+            co_await boost::asio::post(boost::asio::use_awaitable);
+    };
+    meanwhile = [&](const Delivery&) -> awaitable<void> {
+        while (answers < 3)
+            co_await boost::asio::post(boost::asio::use_awaitable);
+    };
+    run();
+    EXPECT_THAT(effects_of("a"), ElementsAre(1, 2));
 }
 
 // Two processes have the lane, because it was handed over while it was blocked. The other one gives the message up first.
