@@ -87,8 +87,10 @@ public:
             boost::asio::co_spawn(context_, reporter_.run(), boost::asio::detached);
             boost::asio::co_spawn(context_, relay_.run(), [&](std::exception_ptr error) {
                 failure = error;
-                context_.stop();
+                reporter_.end();
+                outage_.end();
             });
+            // To its end: a thread of the store or the broker that has just answered is still busy with the context.
             context_.run();
         }
         reporter_.finish();

@@ -24,6 +24,10 @@ void Outage::recovered() {
         timer_.cancel();
 }
 
+void Outage::end() {
+    timer_.cancel();
+}
+
 awaitable<void> WatchedPublisher::publish(PublishBatch& batch) {
     try {
         co_await publisher_.publish(batch);

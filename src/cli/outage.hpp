@@ -24,6 +24,8 @@ public:
 
     void failed(const std::string& why);
     void recovered();
+    /// Waits for nothing any more.
+    void end();
 
     bool is_down() const noexcept { return is_down_; }
 

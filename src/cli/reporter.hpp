@@ -3,6 +3,7 @@
 #include "cli/progress.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <functional>
 #include <string>
@@ -19,8 +20,9 @@ public:
         std::function<std::string()> summary, std::function<std::string()> state = [] { return ""; })
         : summary_(std::move(summary)), state_(std::move(state)) {}
 
-    /// Reports until it is destroyed with its executor.
+    /// Reports until end().
     boost::asio::awaitable<void> run();
+    void end();
 
     void event(const std::string& text);
 
@@ -31,6 +33,8 @@ private:
     std::function<std::string()> summary_, state_;
     std::string logged_;
     Progress progress_;
+    boost::asio::steady_timer* timer_ = nullptr;  // of run()
+    bool is_over_ = false;
 };
 
 }  // namespace txm::cli
