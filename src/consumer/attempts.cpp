@@ -58,7 +58,11 @@ awaitable<ConsumerRun::Beginning> ConsumerRun::begin_attempt(Worker& me, Entry& 
         }
         while (suspect_ && !is_ending_ && !is_cancelled_) {
             suspects_waiting_.push_back(&me);
+            // Others take its place: a suspect that hangs must not stop them all.
+            --handling_;
+            pump();
             co_await me.signal.wait();
+            ++handling_;
             std::erase(suspects_waiting_, &me);
         }
         if (is_ending_ || is_cancelled_)

@@ -32,7 +32,9 @@ private:
 bool ConsumerRun::has_job() const {
     if (!done_.empty())
         return true;
-    return !is_ending_ && lanes_.is_any_ready() && handling_ < limit_ && !outage_.is_on(steady_clock::now());
+    // The place of the next suspect is kept until it has been woken.
+    const std::size_t kept = !suspect_ && !suspects_waiting_.empty() ? 1 : 0;
+    return !is_ending_ && lanes_.is_any_ready() && handling_ + kept < limit_ && !outage_.is_on(steady_clock::now());
 }
 
 void ConsumerRun::take_job(Worker& worker) {

@@ -60,6 +60,26 @@ TEST_F(ConsumerAttemptsTest, suspects_are_handled_one_at_a_time_and_others_besid
     EXPECT_THAT(store.unfinished, IsEmpty());
 }
 
+TEST_F(ConsumerAttemptsTest, suspects_that_wait_for_a_slow_one_take_nobodys_place) {
+    push_redelivered(1, 6);
+    for (Sequence n = 1; n <= 6; ++n)
+        store.unfinished[id(n)] = 1;
+    for (Sequence n = 7; n <= 40; ++n)
+        push("lane-" + std::to_string(n), n);
+    std::size_t flowed = 0;
+    meanwhile = [&](const Delivery& delivery) -> awaitable<void> {
+        for (int i = 0; i < 10'000 && number(delivery) == 1 && effects.size() < 34; ++i)
+            co_await boost::asio::post(boost::asio::use_awaitable);
+        if (number(delivery) == 1)
+            flowed = effects.size();
+    };
+    options.max_in_flight = 4;
+    run();
+    EXPECT_EQ(flowed, 34u);
+    EXPECT_LE(most_at_once, 4u);
+    EXPECT_EQ(effects.size(), 40u);
+}
+
 TEST_F(ConsumerAttemptsTest, suspects_that_fail_are_no_obstacle_to_others) {
     push_redelivered(1, 8);
     for (Sequence n = 1; n <= 8; ++n)
