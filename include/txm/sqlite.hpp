@@ -42,7 +42,8 @@ struct OutboxSql;
 /// An SQLite file in WAL mode, with its own writer and reader threads: needs no executor, serves any.
 /// *Thread safety*: any number of threads. *Lifetime*: must outlive what sessions, feeds and stores do (they may be
 /// destroyed after it, and nothing else); its destructor finishes the commits that are queued and rolls back open
-/// transactions. The executor of a coroutine that waits for it must live until that goes on.
+/// transactions. An io_context whose coroutines wait for it must run until it has no more work, or outlive it: a thread that
+/// has just answered a coroutine is still busy with its executor for a moment.
 class Database {
 public:
     /// Opens the file. @throws Error(store_unavailable) saying what is wrong with it

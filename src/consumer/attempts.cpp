@@ -27,7 +27,7 @@ bool ConsumerRun::must_count(const Entry& entry) {
 }
 
 // Counts the attempt that begins. One that was begun before and never ended is a suspect: it is handled while no other suspect
-// is, so that the next end of the process tells which one it was.
+// is, and for the last time while nothing else is, so that the next end of the process tells which one it was.
 awaitable<ConsumerRun::Beginning> ConsumerRun::begin_attempt(Worker& me, Entry& entry) {
     int unfinished = 0;
     bool is_alone = false;
@@ -52,7 +52,8 @@ awaitable<ConsumerRun::Beginning> ConsumerRun::begin_attempt(Worker& me, Entry& 
         }
         if (unfinished == 0 || is_alone)
             break;
-        if (unfinished >= std::max(options_.max_attempts, fewest_ends)) {
+        const int most = std::max(options_.max_attempts, fewest_ends);
+        if (unfinished >= most) {
             entry.tries = std::max(entry.tries, unfinished);
             co_return Beginning::too_often;
         }
@@ -69,6 +70,16 @@ awaitable<ConsumerRun::Beginning> ConsumerRun::begin_attempt(Worker& me, Entry& 
             co_return Beginning::ended;
         suspect_ = &entry;
         is_alone = true;
+        if (unfinished + 1 < most)
+            continue;
+        // Its last one: what is handled beside it must not be able to end the process in its place.
+        last_chance_ = &me;
+        while (handling_ > 1 && !is_ending_)
+            co_await me.signal.wait();
+        if (is_ending_) {
+            end_suspect();
+            co_return Beginning::ended;
+        }
     }
     co_return Beginning::counted;
 }
@@ -98,6 +109,7 @@ awaitable<bool> ConsumerRun::end_attempt(Worker& me, Entry& entry) {
 
 void ConsumerRun::end_suspect() {
     suspect_ = nullptr;
+    last_chance_ = nullptr;
     if (!suspects_waiting_.empty())
         suspects_waiting_.front()->signal.notify();
 }

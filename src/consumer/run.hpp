@@ -153,6 +153,7 @@ private:
 
     std::size_t first_from_store_;    // parked deliveries whose attempts are still counted
     const Entry* suspect_ = nullptr;  // that is handled, or about to be
+    Worker* last_chance_ = nullptr;   // has the suspect, which is handled while nothing else is
     std::deque<Worker*> suspects_waiting_;
 
     Signal changed_;  // wakes supervise()

@@ -32,9 +32,11 @@ private:
 bool ConsumerRun::has_job() const {
     if (!done_.empty())
         return true;
+    if (is_ending_ || last_chance_)
+        return false;
     // The place of the next suspect is kept until it has been woken.
     const std::size_t kept = !suspect_ && !suspects_waiting_.empty() ? 1 : 0;
-    return !is_ending_ && lanes_.is_any_ready() && handling_ + kept < limit_ && !outage_.is_on(steady_clock::now());
+    return lanes_.is_any_ready() && handling_ + kept < limit_ && !outage_.is_on(steady_clock::now());
 }
 
 void ConsumerRun::take_job(Worker& worker) {
@@ -50,6 +52,8 @@ void ConsumerRun::take_job(Worker& worker) {
 // Hands what can be done to idle workers, and to new ones as long as not every delivery in memory has its own.
 void ConsumerRun::pump() {
     lanes_.make_room();
+    if (last_chance_ && handling_ == 1)
+        last_chance_->signal.notify();
     while (has_job()) {
         if (!idle_.empty()) {
             Worker& worker = *idle_.back();

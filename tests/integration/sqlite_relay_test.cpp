@@ -65,6 +65,7 @@ protected:
         return program_.number("select count(*) from outbox where state = " + std::to_string(state));
     }
 
+    boost::asio::io_context context_;  // longer than the threads of the store that answer it
     ScratchDirectory directory_;
     const std::string path_ = directory_ / "orders.db";
     sqlite::Database db_{path_};
@@ -73,7 +74,6 @@ protected:
     ForeignProgram program_{path_};
     FakePublisher publisher_;
     RelayOptions options_;
-    boost::asio::io_context context_;
     std::unique_ptr<Relay> relay_;
     std::vector<std::string> events_;
     bool ended_ = false;

@@ -80,6 +80,33 @@ TEST_F(ConsumerAttemptsTest, suspects_that_wait_for_a_slow_one_take_nobodys_plac
     EXPECT_EQ(effects.size(), 40u);
 }
 
+TEST_F(ConsumerAttemptsTest, the_last_attempt_has_nothing_beside_it) {
+    push_redelivered(1, 6);
+    store.unfinished[id(2)] = store.unfinished[id(4)] = store.unfinished[id(5)] = 3;
+    store.unfinished[id(3)] = 1;
+    for (Sequence n = 7; n <= 40; ++n)
+        push("lane-" + std::to_string(n), n);
+    int running = 0, most_beside = 0;
+    meanwhile = [&](const Delivery& delivery) -> awaitable<void> {
+        ++running;
+        const bool is_last = store.unfinished.contains(delivery.message.message_id) &&
+                             store.unfinished[delivery.message.message_id] == 4;
+        for (int i = 0; i < 20; ++i) {
+            if (is_last)
+                most_beside = std::max(most_beside, running - 1);
+            co_await boost::asio::post(boost::asio::use_awaitable);
+        }
+        --running;
+    };
+    options.max_attempts = 4;
+    options.max_in_flight = 4;
+    run();
+    EXPECT_EQ(most_beside, 0);
+    EXPECT_GT(most_at_once, 1u);
+    EXPECT_EQ(effects.size(), 40u);
+    EXPECT_THAT(store.unfinished, IsEmpty());
+}
+
 TEST_F(ConsumerAttemptsTest, suspects_that_fail_are_no_obstacle_to_others) {
     push_redelivered(1, 8);
     for (Sequence n = 1; n <= 8; ++n)
@@ -131,8 +158,8 @@ TEST_F(ConsumerAttemptsTest, a_store_that_fails_is_asked_again) {
 
 TEST_F(ConsumerAttemptsTest, stop_ends_suspects_that_wait) {
     push_redelivered(1, 6);
-    for (Sequence n = 1; n <= 6; ++n)
-        store.unfinished[id(n)] = 1;
+    for (Sequence n = 2; n <= 6; ++n)
+        store.unfinished[id(n)] = n == 2 ? 9 : 1;
     options.drain = false;
     options.drain_deadline = std::chrono::hours(1);
     meanwhile = [&](const Delivery&) -> awaitable<void> {
@@ -141,6 +168,7 @@ TEST_F(ConsumerAttemptsTest, stop_ends_suspects_that_wait) {
         runner->stop();
     };
     run();
+    EXPECT_THAT(effects_of("lane-1"), ElementsAre(1));
     EXPECT_EQ(effects.size(), 1u);
     EXPECT_EQ(store.unfinished.size(), 5u) << "of what was not handled nothing is known";
 }

@@ -45,7 +45,7 @@ Membership::~Membership() {
     wake_.notify_one();
     thread_.join();
     // Ends what is queued in the writer, which may call back.
-    joined_ = nullptr;
+    joined_ = {};
     file_ = nullptr;
 }
 
@@ -57,7 +57,7 @@ void Membership::kick() noexcept {
     wake_.notify_one();
 }
 
-std::shared_ptr<MemberFile> Membership::joined() const {
+Joined Membership::joined() const {
     const std::lock_guard lock(mutex_);
     return joined_;
 }
@@ -180,9 +180,9 @@ void Membership::enter() {
         return result;
     });
     fault::point("local.joined");
-    file_->groups = std::make_shared<const GroupIds>(std::move(ids));
+    groups_ = std::make_shared<const GroupIds>(std::move(ids));
     const std::lock_guard lock(mutex_);
-    joined_ = file_;
+    joined_ = {file_, groups_};
 }
 
 void Membership::bury_the_dead() {
@@ -238,7 +238,7 @@ void Membership::take(const std::vector<PartitionKey>& keys) {
         auto update = connection.prepare(
             "update group_partition set owner = ?3, clean = 0 where group_id = ?1 and partition = ?2");
         for (const PartitionKey& key : keys) {
-            const std::int64_t group = (*file_->groups)[key.topic];
+            const std::int64_t group = (*groups_)[key.topic];
             select.reset();
             if (!select.bind(1, group).bind(2, std::int64_t{key.partition}).step())
                 continue;  // another member was quicker
@@ -278,7 +278,7 @@ void Membership::give_back() {
             "update group_partition set owner = null, clean = ?4, floor = max(floor, ?5) "
             "where group_id = ?1 and partition = ?2 and owner = ?3");
         for (const Returned& r : returned) {
-            update.bind(1, (*file_->groups)[r.key.topic]).bind(2, std::int64_t{r.key.partition});
+            update.bind(1, (*groups_)[r.key.topic]).bind(2, std::int64_t{r.key.partition});
             update.bind(3, std::int64_t{slot_}).bind(4, std::int64_t{r.clean}).bind(5, r.floor).run();
             update.reset();
         }
@@ -297,7 +297,7 @@ void Membership::write_all_floors() {
     if (changes.floors.empty())
         return;
     file_->writer.transact_now(
-        [&](Connection& connection) { write_floors(connection, *file_->groups, changes.floors); });
+        [&](Connection& connection) { write_floors(connection, *groups_, changes.floors); });
     partitions_->floors_written(changes.floors);
 }
 
@@ -330,7 +330,7 @@ void Membership::drop_file(std::exception_ptr error) {
     deliver_until_ = 0;
     {
         const std::lock_guard lock(mutex_);
-        joined_ = nullptr;
+        joined_ = {};
         error_ = as_unavailable(path_, error);
     }
     file_ = nullptr;
@@ -340,7 +340,7 @@ void Membership::drop_file(std::exception_ptr error) {
 std::vector<int> Membership::members_of(std::size_t topic) {
     std::vector<int> members;
     auto query = file_->view.prepare("select slot from group_member where group_id = ? order by slot");
-    query.bind(1, (*file_->groups)[topic]);
+    query.bind(1, (*groups_)[topic]);
     while (query.step())
         members.push_back(static_cast<int>(query.integer(0)));
     return members;
@@ -350,7 +350,7 @@ Owners Membership::owners_of(std::size_t topic) {
     Owners owners;
     auto query =
         file_->view.prepare("select partition, owner from group_partition where group_id = ? and owner is not null");
-    query.bind(1, (*file_->groups)[topic]);
+    query.bind(1, (*groups_)[topic]);
     while (query.step())
         owners.at(static_cast<std::size_t>(query.integer(0))) = static_cast<int>(query.integer(1));
     return owners;

@@ -32,7 +32,12 @@ struct MemberFile {
     sqlite::detail::Writer writer;
     sqlite::detail::Readers readers;
     Connection view;  ///< the membership's own
-    std::shared_ptr<const GroupIds> groups;
+};
+
+/// What a member needs to read and acknowledge.
+struct Joined {
+    std::shared_ptr<MemberFile> file;        ///< null before the group was joined
+    std::shared_ptr<const GroupIds> groups;  ///< of the topics, in their order
 };
 
 /// A subscription's place in its group: a slot with a lease, and its share of the partitions of each topic.
@@ -53,8 +58,7 @@ public:
     /// Looks at once, rather than at the next interval.
     void kick() noexcept;
 
-    /// The file, once the group was joined; null before.
-    std::shared_ptr<MemberFile> joined() const;
+    Joined joined() const;
 
     /// False when the lease was not renewed for too long, as in a process that was frozen.
     bool may_deliver() const noexcept;
@@ -91,6 +95,7 @@ private:
 
     // Of the thread alone.
     std::shared_ptr<MemberFile> file_;
+    std::shared_ptr<const GroupIds> groups_;
     std::unique_ptr<sqlite::detail::Lease> lease_;
     std::int64_t fence_ = 0;
     int slot_ = -1;
@@ -102,7 +107,7 @@ private:
     std::condition_variable wake_;
     bool stopping_ = false;
     bool kicked_ = false;
-    std::shared_ptr<MemberFile> joined_;
+    Joined joined_;
     std::exception_ptr error_;
     std::thread thread_;
 };

@@ -51,32 +51,34 @@ public:
                 co_return std::vector<Delivery>{};
             if (const auto error = membership_->take_error())
                 std::rethrow_exception(error);
-            const auto file = membership_->joined();
-            if (file && membership_->may_deliver()) {
-                const bool is_ready = co_await read(*file, max);
+            const Joined joined = membership_->joined();
+            if (joined.file && membership_->may_deliver()) {
+                const bool is_ready = co_await read(joined, max);
                 if (is_ready) {
                     auto deliveries = partitions_->receive(max);
                     fault::point("local.received");
                     co_return deliveries;
                 }
             }
-            const bool is_over = co_await is_drained(file.get());
+            const bool is_over = co_await is_drained(joined);
             if (is_over)
                 co_return std::vector<Delivery>{};
             co_await listener_->wait(options_.poll_interval);
-            if (!file)
+            if (!joined.file)
                 membership_->kick();  // it may be there now
         }
     }
 
     awaitable<void> acknowledge(const Delivery& delivery) {
         const SettledRow row = partitions_->key_of(delivery);
-        const auto file = membership_ ? membership_->joined() : nullptr;
-        if (!file)
+        Joined joined;
+        if (membership_)
+            joined = membership_->joined();
+        if (!joined.file)
             throw Error(Errc::broker_unavailable,
                         "the local broker's file " + path_ + " is not open just now: acknowledge the delivery again",
                         delivery.message.message_id);
-        co_await acknowledger_->acknowledge(file->writer, file->groups, row);
+        co_await acknowledger_->acknowledge(joined.file->writer, joined.groups, row);
     }
 
     awaitable<void> drain() {
@@ -119,7 +121,7 @@ private:
     }
 
     /// True when something is ready to be received.
-    awaitable<bool> read(MemberFile& file, std::size_t max) {
+    awaitable<bool> read(const Joined& joined, std::size_t max) {
         if (partitions_->is_ready())
             co_return true;
         const std::vector<TopicScan> scans = partitions_->plan();
@@ -127,31 +129,33 @@ private:
             co_return false;
         const std::size_t rows = std::clamp(max, min_read, max_read);
         const auto work = [&](Connection& connection) {
-            return read_topics(connection, partitions_->topics(), *file.groups, scans, rows);
+            return read_topics(connection, partitions_->topics(), *joined.groups, scans, rows);
         };
-        std::vector<TopicRows> read = co_await available(file.readers.run(work));
+        std::vector<TopicRows> read = co_await available(joined.file->readers.run(work));
         co_return partitions_->add(scans, read);
     }
 
-    awaitable<bool> is_drained(MemberFile* file) {
+    awaitable<bool> is_drained(const Joined& joined) {
         const Offset end = drain_to_;
         if (end == not_draining)
             co_return false;
         if (end == 0)
             co_return true;
-        if (!file || !partitions_->is_settled(end))
+        if (!joined.file || !partitions_->is_settled(end))
             co_return false;
         // Floors of partitions without messages are written now and then; up to date, they make the check cheap.
         const auto changes = partitions_->acknowledge({}, true);
         if (!changes.floors.empty()) {
-            const auto write = [&](Connection& connection) { write_floors(connection, *file->groups, changes.floors); };
-            co_await available(file->writer.transact_quietly(write));
+            const auto write = [&](Connection& connection) {
+                write_floors(connection, *joined.groups, changes.floors);
+            };
+            co_await available(joined.file->writer.transact_quietly(write));
             partitions_->floors_written(changes.floors);
         }
         const auto look = [&](Connection& connection) {
-            return are_settled(connection, partitions_->topics(), *file->groups, end);
+            return are_settled(connection, partitions_->topics(), *joined.groups, end);
         };
-        const bool is_settled = co_await available(file->readers.run(look));
+        const bool is_settled = co_await available(joined.file->readers.run(look));
         co_return is_settled;
     }
 
