@@ -6,18 +6,30 @@
 
 #include <cstdint>
 #include <iostream>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
 namespace {
 
-void execute(sqlite3* db, const std::string& sql) {
-    char* message = nullptr;
-    if (sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &message) != SQLITE_OK) {
-        const std::string why = message ? message : "out of memory";
-        sqlite3_free(message);
-        throw std::runtime_error(why);
-    }
+int bind(sqlite3_stmt* statement, int place, std::int64_t value) {
+    return sqlite3_bind_int64(statement, place, value);
+}
+
+int bind(sqlite3_stmt* statement, int place, const std::string& value) {
+    return sqlite3_bind_text(statement, place, value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT);
+}
+
+// Runs one statement, with the values bound to its `?`.
+template <class... Values>
+void execute(sqlite3* db, const char* sql, const Values&... values) {
+    sqlite3_stmt* prepared = nullptr;
+    int result = sqlite3_prepare_v2(db, sql, -1, &prepared, nullptr);
+    const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement{prepared, sqlite3_finalize};
+    int place = 0;
+    ((result = result == SQLITE_OK ? bind(prepared, ++place, values) : result), ...);
+    if (result != SQLITE_OK || sqlite3_step(prepared) != SQLITE_DONE)
+        throw std::runtime_error(sqlite3_errmsg(db));
 }
 
 struct PaymentReceived {
@@ -48,7 +60,7 @@ void receive_payment(sqlite3* db, const Transfer& transfer) {
         txm::borrowed::OutboxRepository events{"outbox", txm::borrowed::Dialect::sqlite, transaction, topics};
 
         txm::borrowed::ensure_idempotence(transfer.message_id, inbox);
-        execute(db, "update account set cents = cents + " + std::to_string(transfer.cents));
+        execute(db, "update account set cents = cents + ? where id = ?", transfer.cents, transfer.account);
         events.publish(PaymentReceived{.account = transfer.account, .cents = transfer.cents});
         execute(db, "commit");  // yours, as before: it now carries the message and the inbox row too
     } catch (...) {
@@ -67,8 +79,8 @@ int main(int argc, char** argv) {
         return 2;
     }
     sqlite3_busy_timeout(db, 60'000);
-    execute(db, "create table if not exists account (cents integer not null)");
-    execute(db, "insert into account select 0 where not exists (select 1 from account)");
+    execute(db, "create table if not exists account (id text primary key, cents integer not null) strict");
+    execute(db, "insert or ignore into account values ('DE89', 0), ('FR14', 0)");
 
     const Transfer transfer{txm::new_uuid(), "DE89", 2933};
     receive_payment(db, transfer);

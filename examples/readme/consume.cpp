@@ -5,8 +5,11 @@
 #include <txm/sqlite_feed.hpp>
 #include <txm/sync_wait.hpp>
 
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/json.hpp>
 
+#include <csignal>
 #include <cstdint>
 #include <iostream>
 #include <memory>
@@ -24,6 +27,7 @@ struct OrderCreated {
 
     txm::Uuid aggregate_id() const { return order_id; }
     std::string serialize() const { return {}; }
+    // [deserialize]
     static OrderCreated deserialize(std::string_view payload) {
         const auto json = boost::json::parse(boost::json::string_view(payload.data(), payload.size()));
         OrderCreated event;
@@ -31,12 +35,13 @@ struct OrderCreated {
         event.total_cents = json.at("total_cents").as_int64();
         return event;
     }
+    // [/deserialize]
 };
 
 const txm::TopicMap topics{txm::topic<OrderCreated>("orders", "order-created")};
 
 // [consume]
-class UnitOfWork final : public txm::UnitOfWork {  // one a message: its commit holds the effect and the inbox row
+class UnitOfWork final : public txm::UnitOfWork {  // one per message; its commit holds effect and inbox row
 public:
     UnitOfWork(txm::sqlite::Database& db, const txm::Incoming& incoming) : txm::UnitOfWork(incoming), session_(db) {}
     txm::sqlite::Session& session() override { return session_; }
@@ -57,6 +62,13 @@ asio::awaitable<void> keep_revenue(txm::sqlite::Database& db, txm::Subscription&
                                            return std::make_unique<UnitOfWork>(db, incoming);
                                        }};
     consumer.on<OrderCreated>(topics, add_to_revenue);
+
+    const auto executor = co_await asio::this_coro::executor;
+    asio::signal_set signals{executor, SIGTERM, SIGINT};
+    signals.async_wait([&consumer](const boost::system::error_code& error, int) {
+        if (!error)
+            consumer.stop();  // run() finishes what is in hand, and returns
+    });
     co_await consumer.run();
 }
 // [/consume]
@@ -73,10 +85,12 @@ int main(int argc, char** argv) {
     session.add("insert into revenue select 0 where not exists (select 1 from revenue)");
     txm::sync_wait(session.commit());
 
-    txm::ConsumerOptions options{"revenue"};
-    options.drain = true;
+    // [run]
+    txm::ConsumerOptions options{"revenue"};  // the consumer's name
+    options.drain = true;                     // ends when nothing is left; a service leaves this out
     txm::local::Subscription orders{argv[2], {"orders"}, txm::local::SubscriptionOptions{options.name}};
     txm::sync_wait(keep_revenue(db, orders, std::move(options)));
+    // [/run]
 
     const auto rows = txm::sync_wait(session.read("select cents from revenue"));
     std::cout << "revenue: " << std::get<std::int64_t>(rows.at(0).at(0)) << " cents\n";

@@ -6,7 +6,7 @@ set -euo pipefail
 examples=$1
 
 txm migrate --store sqlite:shop.db
-sqlite3 shop.db "create table orders (id integer primary key, cents integer not null)"
+sqlite3 shop.db "create table if not exists orders (id integer primary key, cents integer not null)"
 sqlite3 -bail shop.db <"$examples/insert.sql"
 if command -v python3 >/dev/null; then python3 "$examples/insert.py"; else echo "note: no python3 here: insert.py was not run"; fi
 cc -Wall -Wextra -Werror -o insert_c "$examples/insert.c" -lsqlite3

@@ -24,7 +24,7 @@ int main(void) {
     if (sqlite3_open("shop.db", &db) != SQLITE_OK)
         return 1;
     sqlite3_busy_timeout(db, 60000);
-    const int result = place_order(db, 3, 599);
+    const int result = place_order(db, 5, 599);
     if (result != SQLITE_OK)
         fprintf(stderr, "%s\n", sqlite3_errmsg(db));
     sqlite3_close(db);

@@ -1,4 +1,5 @@
 // The first example of the README, as a program: build/release/bin/examples/place_order orders.db
+// [includes]
 #include <txm/sqlite.hpp>
 #include <txm/sync_wait.hpp>
 
@@ -9,6 +10,7 @@
 #include <string>
 
 namespace asio = boost::asio;
+// [/includes]
 
 struct PlaceOrder {
     txm::Uuid message_id, order_id;
@@ -47,9 +49,11 @@ int main(int argc, char** argv) {
         std::cerr << "usage: place_order DATABASE\n";
         return 2;
     }
+    // [tables]
     txm::sqlite::Database db{argv[1]};
     txm::sync_wait(txm::sqlite::create_outbox_table(db));
     txm::sync_wait(txm::sqlite::create_inbox_table(db));
+    // [/tables]
     txm::sqlite::Session session{db};
     session.add("create table if not exists orders (order_id text primary key, total_cents integer not null) strict");
     txm::sync_wait(session.commit());

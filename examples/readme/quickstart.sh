@@ -24,7 +24,8 @@ txm migrate --store sqlite:books.db
 cat >book.sql <<'SQL'
 insert into booking values (json_extract(:payload, '$.id'), json_extract(:payload, '$.cents'));
 SQL
-txm consume --store sqlite:books.db --broker local:broker.db --topic orders --sql book.sql --drain
+txm consume --store sqlite:books.db --broker local:broker.db --topic orders \
+    --consumer bookkeeping --sql book.sql --drain
 
 txm status --store sqlite:shop.db
 # [/quickstart]
@@ -32,5 +33,5 @@ txm status --store sqlite:shop.db
 [ "$(sqlite3 books.db 'select group_concat(id || ":" || cents) from (select * from booking order by id)')" = 1:2933,2:1496 ]
 # Again: nothing is sent, nothing is applied twice.
 txm relay --store sqlite:shop.db --broker local:broker.db --drain
-txm consume --store sqlite:books.db --broker local:broker.db --topic orders --sql book.sql --drain
+txm consume --store sqlite:books.db --broker local:broker.db --topic orders --consumer bookkeeping --sql book.sql --drain
 [ "$(sqlite3 books.db 'select count(*) from booking')" = 2 ]
