@@ -33,7 +33,7 @@ constexpr std::array commands{
                 "  txm relay --store sqlite:orders.db --broker stdout: --drain >> messages.jsonl"},
     CommandHelp{consume, "consume", "Handle messages of a broker: with SQL, a command, or by printing them",
                 "  txm consume --store sqlite:billing.db --broker local:topics.db --topic orders --sql apply.sql\n"
-                "  txm consume --broker local:topics.db --topic orders --print --drain"},
+                "  txm consume --broker local:topics.db --topic orders --print"},
     CommandHelp{messages, "messages", "List, show, send again, give up or delete messages",
                 "  txm messages list --store sqlite:orders.db --state dead\n"
                 "  txm messages replay --store sqlite:orders.db --topic orders --state dead --yes"},
@@ -85,8 +85,7 @@ void add_settings(CLI::App& app, unsigned command, Values& values) {
         CLI::Option* option = nullptr;
         if (setting.kind == Kind::flag) {
             option = app.add_flag_function(
-                setting.flag() + "{true}",
-                [&texts](std::int64_t count) { texts.push_back(count > 0 ? "true" : "false"); }, help);
+                setting.flag(), [&texts](std::int64_t count) { texts.push_back(count > 0 ? "true" : "false"); }, help);
         } else if (setting.kind == Kind::optional_choice) {
             option = app.add_option_function<std::vector<std::string>>(
                             setting.flag(),
@@ -173,9 +172,12 @@ std::optional<Arguments> parse_arguments(int argc, char** argv) {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
         const CLI::App* asked = &app;
-        while (!asked->get_subcommands().empty())
+        std::string before;
+        while (!asked->get_subcommands().empty()) {
+            before += (before.empty() ? "" : " ") + asked->get_name();
             asked = asked->get_subcommands().front();
-        std::cout << asked->help() << std::flush;
+        }
+        std::cout << asked->help(before) << std::flush;
         return {};
     } catch (const CLI::CallForVersion&) {
         std::cout << "txm " TXM_VERSION "\n" << std::flush;

@@ -2,6 +2,8 @@
 
 #include "txm/local.hpp"
 
+#include <filesystem>
+
 namespace txm::cli {
 
 namespace {
@@ -25,6 +27,13 @@ public:
         options.group = settings.consumer;
         options.from_end = settings.from_end;
         return std::make_unique<local::Subscription>(path_, settings.topics, std::move(options));
+    }
+
+    std::string not_there_yet() const override {
+        std::error_code ignored;
+        if (std::filesystem::exists(path_, ignored))
+            return {};
+        return "there is no " + path_ + " yet: it is made when something is published to it";
     }
 
     std::vector<ConsumerLag> lags() override {

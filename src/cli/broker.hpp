@@ -47,6 +47,9 @@ public:
     /// @throws UsageError when the broker has none
     virtual std::unique_ptr<Subscription> subscription(const SubscriptionSettings& settings) = 0;
 
+    /// What a consumer waits for before it can begin; empty when it is there.
+    virtual std::string not_there_yet() const { return {}; }
+
     /// Empty where the broker does not know.
     virtual std::vector<ConsumerLag> lags() = 0;
 };

@@ -37,7 +37,7 @@ Action action_of(const Configuration& configuration) {
     const bool sql = configuration.find("sql").has_value(), exec = configuration.find("exec").has_value();
     const bool print = configuration.flag("print");
     if (sql + exec + print != 1)
-        throw UsageError("consume needs one of --sql FILE, --exec COMMAND and --print");
+        throw UsageError("consume needs one of --sql FILE, --exec COMMAND and --print, and only one of them");
     return sql ? Action::sql : exec ? Action::exec : Action::print;
 }
 
@@ -49,8 +49,15 @@ std::string content_of(const std::string& path) {
     return text.str();
 }
 
+// Looking at messages must not take them from the service that has no name of its own either.
+std::string name_of(const Configuration& configuration, Action action) {
+    if (action == Action::print && configuration.origin("print") == "--print" && !configuration.find("consumer"))
+        return "print";
+    return configuration.text("consumer");
+}
+
 ConsumerOptions consumer_options(const Configuration& configuration, Action action) {
-    ConsumerOptions options{configuration.text("consumer")};
+    ConsumerOptions options{name_of(configuration, action)};
     options.policy = configuration.text("policy") == "skip" ? DeadLetterPolicy::skip : DeadLetterPolicy::hold;
     options.max_attempts = static_cast<int>(configuration.number("max_attempts"));
     options.max_in_flight = static_cast<std::size_t>(configuration.number("max_in_flight"));
@@ -89,9 +96,9 @@ public:
     explicit ConsumeRun(const Configuration& configuration)
         : configuration_(configuration),
           action_(action_of(configuration)),
-          name_(configuration.text("consumer")),
+          name_(name_of(configuration, action_)),
           broker_(open_broker(configuration)),
-          subscription_(broker_->subscription(subscription_settings(configuration))) {
+          subscription_(broker_->subscription(subscription_settings(configuration, name_))) {
         if (action_ != Action::print || configuration.find("store"))
             store_ = open_store(configuration);
         if (action_ == Action::print) {
@@ -118,6 +125,8 @@ public:
             server.emplace(
                 *address, configuration_.origin("admin"), [this] { return metrics(); }, [this] { return readiness(); });
         say_what_is_promised();
+        if (const std::string missing = broker_->not_there_yet(); !missing.empty())
+            log().warn("{}", missing);
 
         std::exception_ptr failure;
         {
@@ -140,9 +149,9 @@ public:
     }
 
 private:
-    static SubscriptionSettings subscription_settings(const Configuration& configuration) {
+    static SubscriptionSettings subscription_settings(const Configuration& configuration, const std::string& name) {
         SubscriptionSettings settings;
-        settings.consumer = configuration.text("consumer");
+        settings.consumer = name;
         settings.topics = configuration.list("topic");
         settings.from_end = configuration.text("from") == "end";
         if (settings.topics.empty())

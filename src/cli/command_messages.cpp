@@ -145,10 +145,10 @@ private:
         if (action_ == "purge" || filter_.ids.empty() || number + missing.size() >= filter_.ids.size())
             return code;
         flush_results();
-        report_failure(
-            counted(filter_.ids.size() - missing.size() - number, "message") + " of those named could not be " + done +
-            ": " +
-            (action_ == "replay" ? "one that is still pending is sent anyway" : "only parked and dead ones can be"));
+        report_failure(counted(filter_.ids.size() - missing.size() - number, "message") +
+                       " of those named could not be " + done + ": " +
+                       (is_inbox_ || action_ != "replay" ? "only parked and dead ones can be"
+                                                         : "one that is still pending is sent anyway"));
         return 1;
     }
 

@@ -54,6 +54,7 @@ Configuration::Configuration(unsigned command, std::map<std::string, Given> flag
     FileContent file = read_file(*path);
     store_options_ = std::move(file.store_options);
     broker_options_ = std::move(file.broker_options);
+    refuse_unknown_consumer(file, *path);
     for (const Setting& row : settings()) {
         if (!(row.commands & command) || row.source != Setting::Source::file || given_.contains(row.name))
             continue;
@@ -63,6 +64,24 @@ Configuration::Configuration(unsigned command, std::map<std::string, Given> flag
         if (const auto given = file.values.find(key); given != file.values.end())
             add(row, given->second);
     }
+}
+
+// Its settings would silently not be those that were meant.
+void Configuration::refuse_unknown_consumer(const FileContent& file, const std::string& path) const {
+    if (command_ != consume || !given_.contains("consumer"))
+        return;
+    std::string known;
+    for (const auto& [key, given] : file.values) {
+        if (!key.starts_with("consumer."))
+            continue;
+        const std::string name = key.substr(9, key.rfind('.') - 9);
+        if (name == text("consumer"))
+            return;
+        if (!known.ends_with("[consumer." + name + "]"))
+            known += (known.empty() ? "" : ", ") + ("[consumer." + name + "]");
+    }
+    if (!known.empty())
+        throw UsageError(path + " has no section [consumer." + text("consumer") + "] (it has " + known + ")");
 }
 
 void Configuration::check(const Setting& row, const Given& given) const {

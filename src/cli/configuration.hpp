@@ -55,6 +55,7 @@ public:
 private:
     const Setting& setting(std::string_view name) const;
     void check(const Setting& setting, const Given& given) const;
+    void refuse_unknown_consumer(const FileContent& file, const std::string& path) const;
 
     unsigned command_;
     std::map<std::string, Given, std::less<>> given_;

@@ -66,7 +66,7 @@ constexpr std::array table{
     Setting{"topic", file, "consumer", "topic", Kind::list, "TOPIC", "", consume,
             "a topic to consume; may be repeated"},
     Setting{"consumer", environment, "", "", Kind::text, "NAME", "default", consume | messages,
-            "who takes effect; two consumers of one store need two names"},
+            "the name under which effects are recorded: two services need two, also at one broker; of --print: print"},
     Setting{"from", file, "consumer", "from", Kind::choice, "start|end", "start", consume,
             "where a new consumer begins in its topics"},
     Setting{"drain", file, "consumer", "drain", Kind::flag, "", "false", consume,

@@ -71,6 +71,10 @@ awaitable<bool> Relay::Impl::acquire() {
             fault::point("relay.before_acquire");
             const Fence fence = co_await feed_.acquire();
             suspects_left_ = fence.clean_start ? 0 : options_.max_in_flight;
+            if (!fence.clean_start)
+                report(
+                    "the relay before this one ended without giving its lease back: what it may have been sending is "
+                    "sent again with care, which is slower");
             acquired_at_ = now();
             settled_at_ = Clock::now();
             lease_lost_ = false;

@@ -182,7 +182,11 @@ TEST_F(SqliteRelay, loses_its_lease_and_takes_it_again_without_losing_order) {
     program_.run(insert_many_sql("a", 400, 5));
     start();
     for (std::uint64_t losses = 1; losses < 5; ++losses) {
-        wait_for([&] { return relay_->statistics().is_active && relay_->statistics().dispatched > losses * 20; });
+        // It has the lease again, not only forgotten yet that it lost it.
+        wait_for([&] {
+            return program_.number("select count(*) from txm_lease where holds_byte = 1") == 1 &&
+                   relay_->statistics().dispatched > losses * 20;
+        });
         // As another owner does who takes it over.
         program_.run("update txm_lease set fence = fence + 1, expires_ms = 0, holds_byte = 0");
         program_.run(insert_many_sql("a", 10, 5));

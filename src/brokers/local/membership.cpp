@@ -296,8 +296,7 @@ void Membership::write_all_floors() {
     const auto changes = partitions_->acknowledge({}, true);
     if (changes.floors.empty())
         return;
-    file_->writer.transact_now(
-        [&](Connection& connection) { write_floors(connection, *groups_, changes.floors); });
+    file_->writer.transact_now([&](Connection& connection) { write_floors(connection, *groups_, changes.floors); });
     partitions_->floors_written(changes.floors);
 }
 

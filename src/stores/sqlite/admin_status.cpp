@@ -59,7 +59,11 @@ void read_outbox(Connection& connection, const std::string& table, StoreStatus& 
     }
     {
         Query query =
-            connection.prepare("select count(*), count(*) - count(next_attempt_at) from txm_lane where outbox = ?1");
+            // One that an operator has freed ends when a relay comes by.
+            connection.prepare(
+                "select count(*), count(*) - count(next_attempt_at) from txm_lane l where outbox = ?1 and "
+                "(next_attempt_at is null or exists (select 1 from " +
+                name + " o where o.state = 2 and o.aggregate_id = l.aggregate_id))");
         query.bind(1, table).step();
         status.lanes_blocked = static_cast<std::uint64_t>(query.integer(0));
         status.lanes_held = static_cast<std::uint64_t>(query.integer(1));
@@ -134,25 +138,26 @@ void read_inboxes(Connection& connection, const std::string& inbox, StoreStatus&
     }
 }
 
-void add_warnings(const std::string& outbox, StoreStatus& status) {
+void add_warnings(const std::string& path, const std::string& outbox, StoreStatus& status) {
+    const std::string dead = " --store sqlite:" + path +
+                             " --state dead`, then `txm messages replay` or `skip` with the "
+                             "same options and --yes, or with ids";
     const auto warn = [&](std::string text) { status.warnings.push_back(std::move(text)); };
     if (status.dead > 0 || status.lanes_held > 0) {
         const std::string held =
             status.lanes_held > 0 ? ", " + plural(status.lanes_held, "aggregate") + " held until you decide" : "";
-        warn(plural(status.dead, "dead letter") + " in the outbox" + held +
-             ": see `txm messages list --state dead`, then `txm messages replay` or `skip`");
+        warn(plural(status.dead, "dead letter") + " in the outbox" + held + ": see `txm messages list" + dead);
     }
     const std::string lease = outbox_source(outbox);
     const bool has_relay =
         std::ranges::any_of(status.leases, [&](const LeaseStatus& l) { return l.name == lease && l.is_held; });
     if (!has_relay && status.oldest_pending_age.value_or(std::chrono::seconds{0}) > old_without_relay)
         warn("messages wait since " + std::to_string(status.oldest_pending_age->count()) +
-             " s and no relay is running: start `txm relay`");
+             " s and no relay is running: start `txm relay --store sqlite:" + path + "`");
     for (const InboxStatus& inbox : status.inboxes) {
         if (inbox.dead > 0)
             warn(plural(inbox.dead, "dead letter") + " of consumer '" + inbox.consumer +
-                 "': see `txm messages list --inbox --consumer '" + inbox.consumer +
-                 "' --state dead`, then `txm messages replay` or `skip`");
+                 "': see `txm messages list --inbox --consumer '" + inbox.consumer + "'" + dead);
     }
 }
 
@@ -179,7 +184,7 @@ StoreStatus read_status(Connection& connection, const std::string& path, const s
     read_leases(connection, path, status);
     if (has_table(inbox))
         read_inboxes(connection, inbox, status);
-    add_warnings(outbox, status);
+    add_warnings(path, outbox, status);
     return status;
 }
 
