@@ -4,8 +4,8 @@ if wants_help "$@"; then
 Usage: ./dev test [--only KIND,…] [--filter REGEX] [--preset NAME,…] [--soak [MINUTES]]
 
 Builds and runs the tests: all of them with g++ (preset test: fault points, at least 500 kills, the installed package),
-unit and contract tests again with clang under AddressSanitizer and UndefinedBehaviorSanitizer (clang) and under
-ThreadSanitizer (tsan). The last line says how many cases passed and failed, over everything that ran.
+unit, contract and integration tests again with clang under AddressSanitizer and UndefinedBehaviorSanitizer (clang), unit
+and contract tests under ThreadSanitizer (tsan). The last line says how many cases passed and failed, over everything that ran.
 
   --only      these kinds only: unit, contract, integration, fault, headers, install, examples
   --filter    only tests whose name matches
@@ -53,8 +53,10 @@ kinds_of() { # PRESET: which kinds of test run there
         echo "${only//,/ }"
     elif [ "$1" = test ]; then
         echo unit contract integration fault headers install examples
-    else
+    elif [ "$1" = tsan ]; then
         echo unit contract
+    else
+        echo unit contract integration
     fi
 }
 
