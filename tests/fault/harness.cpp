@@ -1,8 +1,9 @@
 // Kills processes and judges what is left. Usage:
 //   fault_harness --world pipeline|journal|lines|tidy --binaries DIR --sources DIR --scratch DIR
-//                 [--kills N] [--each N] [--soak] [--break ROLE:MISTAKE]
-// Every process is started with a kill armed at one fault point (found in the sources), the one that was killed least so
-// far, and with a random time after which it is killed anyway. With --break a deliberate mistake is switched on and the run
+//                 [--kills N] [--each N] [--elsewhere REGEX] [--soak] [--break ROLE:MISTAKE]
+// Every process is started with a kill armed at one fault point (found in the sources, but for those that match --elsewhere,
+// which another world reaches), the one that was killed least so far, and with a random time after which it is killed
+// anyway. With --break a deliberate mistake is switched on and the run
 // passes only if the judge finds it.
 #include "fault/checker.hpp"
 #include "fault/process.hpp"
@@ -26,14 +27,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Settings {
-    std::string world = "pipeline", mistake;
+    std::string world = "pipeline", mistake, elsewhere;
     std::filesystem::path binaries, sources, scratch;
     int kills = 300, each = 3;
     bool soak = false;
 };
 
-std::set<std::string> fault_points(const std::filesystem::path& sources) {
+std::set<std::string> fault_points(const std::filesystem::path& sources, const std::string& elsewhere) {
     std::set<std::string> found;
+    const std::regex left_out{elsewhere.empty() ? "$^" : elsewhere};
     const std::regex call{R"re(fault::point\("([a-z0-9_.]+)"\))re"};
     for (const auto& entry : std::filesystem::recursive_directory_iterator(sources)) {
         if (entry.path().extension() != ".cpp" && entry.path().extension() != ".hpp")
@@ -41,7 +43,8 @@ std::set<std::string> fault_points(const std::filesystem::path& sources) {
         std::ifstream file{entry.path()};
         for (std::string line; std::getline(file, line);)
             for (std::sregex_iterator it{line.begin(), line.end(), call}, end; it != end; ++it)
-                found.insert((*it)[1]);
+                if (const std::string point = (*it)[1]; !std::regex_search(point, left_out))
+                    found.insert(point);
     }
     return found;
 }
@@ -49,7 +52,9 @@ std::set<std::string> fault_points(const std::filesystem::path& sources) {
 class Harness {
 public:
     explicit Harness(const Settings& settings)
-        : settings_(settings), points_(fault_points(settings.sources)), random_(std::random_device{}()) {
+        : settings_(settings),
+          points_(fault_points(settings.sources, settings.elsewhere)),
+          random_(std::random_device{}()) {
         const auto &scratch = settings.scratch, &binaries = settings.binaries;
         if (settings.world == "pipeline")
             world_ = std::make_unique<PipelineWorld>(scratch, binaries);
@@ -105,12 +110,6 @@ public:
         return names;
     }
 
-    /// Every point of the sources with its kills, for the sum over all worlds.
-    void write_points(const std::string& file) const {
-        std::ofstream out{file};
-        for (const auto& point : points_)
-            out << point << ' ' << count(kills_at_, point) << '\n';
-    }
     int kills() const { return kills_; }
 
 private:
@@ -281,6 +280,8 @@ Settings parse(int argc, char** argv) {
             settings.kills = std::stoi(value);
         else if (name == "--each")
             settings.each = std::stoi(value);
+        else if (name == "--elsewhere")
+            settings.elsewhere = value;
         else if (name == "--break")
             settings.mistake = value;
         else
@@ -296,8 +297,6 @@ int main(const Settings& settings) {
     int passed = 0, failed = 0;
     ++(harness.run() ? passed : failed);
     if (settings.mistake.empty()) {
-        harness.write_points(
-            (settings.scratch.parent_path() / (settings.scratch.filename().string() + ".points")).string());
         const auto neglected = harness.neglected();
         for (const auto& point : neglected)
             std::cerr << "killed less than " << settings.each << " times at " << point << '\n';

@@ -4,7 +4,6 @@
 #include "txm/error.hpp"
 
 #include <charconv>
-#include <cstring>
 #include <optional>
 
 namespace txm::local::detail {
@@ -68,8 +67,9 @@ void MessageInserter::insert_rows(Query& query, std::span<const StoredMessage* c
         m.message_id.write_to(scratch.dedup_id.data());
         char* end = scratch.dedup_id.data() + 36;
         if (m.replays > 0) {
-            std::memcpy(end, "#r", 2);
-            end = std::to_chars(end + 2, scratch.dedup_id.data() + scratch.dedup_id.size(), m.replays).ptr;
+            *end++ = '#';
+            *end++ = 'r';
+            end = std::to_chars(end, scratch.dedup_id.data() + scratch.dedup_id.size(), m.replays).ptr;
         }
 
         query.bind(++at, std::string_view{m.topic});
