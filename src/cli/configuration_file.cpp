@@ -55,7 +55,7 @@ private:
 
     void read_section(std::string_view kind, const std::string& section, const toml::table& table) {
         for (const auto& [name, node] : table) {
-            const std::string key{name.str()}, full = section + "." + key;
+            const std::string key{name.str()}, full = joined(section, key);
             Given given{texts_of(node, full), at(node) + full};
             if (const Setting* setting = find_key(kind, key)) {
                 if (given.texts.size() != 1 && setting->kind != Setting::Kind::list)
@@ -67,11 +67,17 @@ private:
                 auto& options = kind == "store" ? content_.store_options : content_.broker_options;
                 options.push_back({key, given.texts.front(), given.origin});
             } else {
-                throw UsageError(at(node) + "unknown key '" + key + "' in [" + section + "] (known: " + keys_of(kind) +
-                                 ")");
+                refuse(node, key, section, kind);
             }
         }
     }
+
+    [[noreturn]] void refuse(const toml::node& node, const std::string& key, const std::string& section,
+                             std::string_view kind) const {
+        throw UsageError(at(node) + "unknown key '" + key + "' in [" + section + "] (known: " + keys_of(kind) + ")");
+    }
+
+    static std::string joined(const std::string& section, const std::string& key) { return section + "." + key; }
 
     static const Setting* find_key(std::string_view section, std::string_view key) {
         for (const Setting& setting : settings())

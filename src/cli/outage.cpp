@@ -4,9 +4,9 @@
 
 namespace txm::cli {
 
-Outage::Outage(boost::asio::any_io_executor executor, std::optional<std::chrono::milliseconds> patience,
+Outage::Outage(const boost::asio::any_io_executor& executor, std::optional<std::chrono::milliseconds> patience,
                std::function<void(const std::string&)> give_up)
-    : patience_(patience), give_up_(std::move(give_up)), timer_(std::move(executor)) {}
+    : patience_(patience), give_up_(std::move(give_up)), timer_(executor) {}
 
 void Outage::failed(const std::string& why) {
     why_ = why;

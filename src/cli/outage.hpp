@@ -19,7 +19,7 @@ namespace txm::cli {
 class Outage {
 public:
     /// @param patience none: for ever  @param give_up called, with why, when it is at its end
-    Outage(boost::asio::any_io_executor executor, std::optional<std::chrono::milliseconds> patience,
+    Outage(const boost::asio::any_io_executor& executor, std::optional<std::chrono::milliseconds> patience,
            std::function<void(const std::string&)> give_up);
 
     void failed(const std::string& why);

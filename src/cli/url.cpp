@@ -10,6 +10,10 @@ namespace txm::cli {
 
 namespace {
 
+std::string origin_of(const std::string& parameter, const std::string& origin) {
+    return origin + ": parameter '" + parameter + "'";
+}
+
 int hex_digit(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -76,9 +80,8 @@ Url parse_url(std::string_view text, const std::string& origin) {
         const std::string name{parameter.substr(0, equals)};
         for (const Option& other : url.options)
             if (other.name == name)
-                throw UsageError(origin + ": parameter '" + name + "' is given twice");
-        url.options.push_back(
-            {name, decoded(parameter.substr(equals + 1), origin), origin + ": parameter '" + name + "'"});
+                throw UsageError(origin_of(name, origin).append(" is given twice"));
+        url.options.push_back({name, decoded(parameter.substr(equals + 1), origin), origin_of(name, origin)});
     }
     return url;
 }

@@ -1,7 +1,6 @@
 #include "txm/timestamp.hpp"
 
 #include <cstddef>
-#include <cstring>
 #include <stdexcept>
 
 namespace txm {
@@ -87,7 +86,7 @@ std::string to_iso8601(Timestamp time) {
     put_digits(text + 17, static_cast<unsigned>(clock.seconds().count()), 2);
     const auto micros = static_cast<unsigned>(clock.subseconds().count());
     if (micros == 0) {
-        std::memcpy(text + 19, "+00:00", 6);
+        std::string_view("+00:00").copy(text + 19, 6);
         return std::string(text, 25);
     }
     put_digits(text + 20, micros, 6);

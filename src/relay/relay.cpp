@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 Relay::Impl::Impl(OutboxFeed& feed, Publisher& publisher, RelayOptions options)
     : feed_(feed),
       publisher_(publisher),
-      options_(std::move(options)),
+      options_(options),
       max_batches_(std::max<std::size_t>(publisher.max_concurrent_batches(), fault::broken("lane_window") ? 2 : 1)),
       lanes_(options_, publisher.gapless(), [&publisher](const StoredMessage& m) { return publisher.destination(m); }) {
 }
@@ -378,6 +378,7 @@ awaitable<void> Relay::Impl::publish(std::unique_ptr<relay::Batch> batch) {
 awaitable<void> Relay::Impl::make_mistakes(const relay::Batch& batch) {
     if (fault::broken("mark_before_ack")) {
         std::vector<Outcome> outcomes;
+        outcomes.reserve(batch.messages.size());
         for (const StoredMessage& m : batch.messages)
             outcomes.push_back(
                 Outcome{m.message_id, m.aggregate_id, m.sequence, Settlement::dispatched, m.attempts, {}});
@@ -544,7 +545,7 @@ void Relay::Impl::on_event(std::function<void(const std::string&)> listener) {
 }
 
 Relay::Relay(OutboxFeed& feed, Publisher& publisher, RelayOptions options)
-    : impl_(std::make_shared<Impl>(feed, publisher, std::move(options))) {}
+    : impl_(std::make_shared<Impl>(feed, publisher, options)) {}
 
 Relay::~Relay() = default;
 
