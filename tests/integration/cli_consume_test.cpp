@@ -177,6 +177,28 @@ TEST_F(CliConsume, AMessageThatKillsItsConsumerBecomesADeadLetterAndItsNeighbour
     EXPECT_EQ(query_one(scratch.path("c.db"), "select count(*) from inbox where state = 0"), "21");
 }
 
+TEST_F(CliConsume, PrintingTakesNothingFromTheServiceWithoutAName) {
+    const Result early = run(scratch, {"consume", "--broker", "local:b.db", "--topic", "t", "--print", "--drain"});
+    EXPECT_EQ(early.code, 0);
+    EXPECT_NE(early.err.find("there is no b.db yet"), std::string::npos) << early.err;
+    send(message(1, 1));
+    const std::vector<std::string> print{"consume", "--broker", "local:b.db", "--topic", "t", "--print", "--drain"};
+    EXPECT_EQ(count_lines(run(scratch, print).out), 1U);
+    EXPECT_EQ(count_lines(run(scratch, print).out), 0U) << "its place is kept under its own name";
+    EXPECT_EQ(run(scratch, arguments({"--sql", "effect.sql", "--drain"})).code, 0);
+    EXPECT_EQ(effect("count(*)"), "1");
+}
+
+TEST_F(CliConsume, AConsumerWithoutItsSectionIsNotRunWithoutItsSettings) {
+    scratch.write("txm.toml", "[consumer.billing]\nsql = \"effect.sql\"\n[consumer.mail]\nprint = true\n");
+    const Result result = run(scratch, arguments({"--config", "txm.toml", "--consumer", "billig", "--drain"}));
+    EXPECT_EQ(result.code, 2);
+    EXPECT_NE(result.err.find("no section [consumer.billig] (it has [consumer.billing], [consumer.mail])"),
+              std::string::npos)
+        << result.err;
+    EXPECT_EQ(run(scratch, arguments({"--config", "txm.toml", "--consumer", "billing", "--drain"})).code, 0);
+}
+
 TEST_F(CliConsume, ASignalLetsTheCommandFinish) {
     send(message(1, 1));
     Start start{.arguments = arguments({"--exec", "touch started; while [ ! -e go ]; do sleep 0.02; done"})};
