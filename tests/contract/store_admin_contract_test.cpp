@@ -266,6 +266,14 @@ TEST_P(Operator, status_counts_and_warns) {
 
     feed_.reset();
     EXPECT_FALSE(sync_wait(admin_->status()).leases.at(0).is_held);
+
+    // Freed, its lane has nothing that waits, although no relay has come by since.
+    MessageFilter held;
+    held.ids = {messages.at(1).message_id};
+    EXPECT_EQ(sync_wait(admin_->skip(held, {})), 1U);
+    status = sync_wait(admin_->status());
+    EXPECT_EQ(status.lanes_blocked, 1U);
+    EXPECT_EQ(status.lanes_held, 0U);
 }
 
 }  // namespace

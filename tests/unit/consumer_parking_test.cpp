@@ -18,6 +18,26 @@ protected:
         };
     }
 
+    void keep(Sequence n, bool is_replay = false) {
+        Delivery parked;
+        parked.message = message("a", n);
+        parked.replay = is_replay;
+        store.parked[{"orders", "a"}][n] = {parked, {}, "by an earlier run"};
+    }
+
+    /// The third answer of what is due comes late: after `happened`, and what follows from that.
+    void answer_late_after(std::function<bool()> happened) {
+        store.late_due = [this, happened = std::move(happened)]() -> awaitable<void> {
+            if (++times_asked != 3)
+                co_return;
+            while (!happened())
+                co_await boost::asio::post(boost::asio::use_awaitable);
+            for (int i = 0; i < 100; ++i)
+                co_await boost::asio::post(boost::asio::use_awaitable);
+        };
+    }
+    int times_asked = 0;
+
     void run_parked() {
         topic.reopen();
         store.make_all_due();
@@ -116,29 +136,15 @@ TEST_F(ConsumerParkingTest, lane_parked_while_the_store_is_asked_keeps_its_order
 // What is due is asked for, the message is given up, and then the answer comes, which knows nothing of that.
 TEST_F(ConsumerParkingTest, answer_that_came_late_does_not_send_a_dead_letter_again) {
     options.max_attempts = 1;
-    Delivery parked;
-    parked.message = message("a", 1);
-    parked.replay = true;
-    store.parked[{"orders", "a"}][1] = {parked, {}, "sent again by an operator"};
-    store.inbox[parked.message.message_id] = {InboxState::dead, payload_hash("{}")};
+    keep(1, true);
+    store.inbox[message("a", 1).message_id] = {InboxState::dead, payload_hash("{}")};
     store.hook = [&](const std::string& step) {
-        if (step != "begin_attempt")
-            return;
-        Delivery behind;
-        behind.message = message("a", 2);
-        store.parked[{"orders", "a"}][2] = {behind, {}, "an earlier message of its lane is parked"};
+        if (step == "begin_attempt")
+            keep(2);
     };
-    int answers = 0;
-    store.late_due = [&]() -> awaitable<void> {
-        if (++answers != 3)
-            co_return;
-        while (store.held.empty())
-            co_await boost::asio::post(boost::asio::use_awaitable);
-        for (int i = 0; i < 100; ++i)
-            co_await boost::asio::post(boost::asio::use_awaitable);
-    };
+    answer_late_after([&] { return !store.held.empty(); });
     meanwhile = [&](const Delivery&) -> awaitable<void> {
-        while (answers < 3)
+        while (times_asked < 3)
             co_await boost::asio::post(boost::asio::use_awaitable);
         throw std::runtime_error("not yet");
     };
@@ -149,23 +155,12 @@ TEST_F(ConsumerParkingTest, answer_that_came_late_does_not_send_a_dead_letter_ag
 }
 
 TEST_F(ConsumerParkingTest, answer_that_came_late_does_not_end_the_drain_before_what_is_due) {
-    for (Sequence n = 1; n <= 2; ++n) {
-        Delivery parked;
-        parked.message = message("a", n);
-        store.parked[{"orders", "a"}][n] = {parked, {}, "its lane was blocked"};
-    }
+    keep(1);
+    keep(2);
     store.only_heads = true;
-    int answers = 0;
-    store.late_due = [&]() -> awaitable<void> {
-        if (++answers != 3)
-            co_return;
-        while (store.parked_count() == 2)
-            co_await boost::asio::post(boost::asio::use_awaitable);
-        for (int i = 0; i < 100; ++i)
-            co_await boost::asio::post(boost::asio::use_awaitable);
-    };
+    answer_late_after([&] { return store.parked_count() != 2; });
     meanwhile = [&](const Delivery&) -> awaitable<void> {
-        while (answers < 3)
+        while (times_asked < 3)
             co_await boost::asio::post(boost::asio::use_awaitable);
     };
     run();
