@@ -5,7 +5,8 @@ build_root=${TXM_BUILD_ROOT:-build}
 jobs=${TXM_JOBS:-$(nproc)}
 
 build_packages=(g++ cmake ninja-build pkgconf libboost1.81-dev libboost-json1.81-dev libsqlite3-dev libcli11-dev
-    libspdlog-dev libtomlplusplus-dev prometheus-cpp-dev libcpp-httplib-dev)
+    libspdlog-dev libtomlplusplus-dev prometheus-cpp-dev libcpp-httplib-dev libcurl4-openssl-dev libssl-dev
+    zlib1g-dev libpugixml-dev)
 test_packages=(libgtest-dev libgmock-dev ccache sqlite3)
 clang_packages=(clang-16 libclang-rt-16-dev)
 
