@@ -198,10 +198,13 @@ private:
 
 /// Creates the tables of an outbox (its indexes, its stream, and `<table>-txm`) or inbox, and waits until they can be used.
 /// One that exists is checked and not touched. @throws Error(invalid_configuration) naming what differs
-awaitable<void> create_outbox_table(Database& db, std::string table = "outbox");
+/// @param state_table txm's own; empty: `<table>-txm`
+awaitable<void> create_outbox_table(Database& db, std::string table = "outbox", std::string state_table = {});
 awaitable<void> create_inbox_table(Database& db, std::string table = "inbox");
 
 /// The same as text, for people who keep their own: `cloudformation` or `terraform`.
-std::string schema(const std::string& language, const std::string& outbox_table, const std::string& inbox_table);
+/// @throws std::invalid_argument for another language
+std::string schema(const std::string& language, const std::string& outbox_table, const std::string& inbox_table,
+                   const std::string& state_table = {});
 
 }  // namespace txm::dynamodb
