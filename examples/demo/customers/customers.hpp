@@ -12,7 +12,7 @@
 #include <string>
 
 /// The service *customers*: reserves credit for orders, as far as each customer's limit goes.
-/// Nothing here knows which store or broker it runs on; wiring.hpp does.
+/// Nothing here knows which store or broker it runs on; the wiring does.
 namespace demo::customers {
 
 /// A customer's reserved credit; version 0: nothing reserved so far.

@@ -1,5 +1,5 @@
 #include "common/loop.hpp"
-#include "customers/wiring.hpp"
+#include "wiring.hpp"  // sqlite/ or dynamodb/: each makes a program of its own
 
 #include <txm/consumer.hpp>
 
@@ -16,8 +16,7 @@ namespace {
 
 constexpr std::string_view usage =
     "customers serve --limit CENTS   reserve credit for orders, at most CENTS for each customer\n"
-    "customers accounts              one line a customer: id and reserved cents\n"
-    "customers figures               what the rows of outbox and inbox tell\n";
+    "customers accounts              one line a customer: id and reserved cents\n";
 
 int serve(std::int64_t limit_cents) {
     Wiring wiring;
@@ -41,10 +40,6 @@ int run(const std::vector<std::string>& arguments) {
         return serve(parse_count(arguments[2], "--limit"));
     if (command == "accounts" && arguments.size() == 1) {
         Wiring{}.print_accounts(std::cout);
-        return 0;
-    }
-    if (command == "figures" && arguments.size() == 1) {
-        Wiring{}.print_figures();
         return 0;
     }
     std::cerr << usage;

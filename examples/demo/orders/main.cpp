@@ -1,6 +1,6 @@
 #include "common/loop.hpp"
 #include "orders/purchases.hpp"
-#include "orders/wiring.hpp"
+#include "wiring.hpp"  // sqlite/ or dynamodb/: each makes a program of its own
 
 #include <txm/consumer.hpp>
 
@@ -31,8 +31,7 @@ constexpr std::string_view usage =
     "orders serve FILE [--rate N]   place an order for each purchase, N a second, and settle each once it is answered\n"
     "orders check FILE              count the purchases, or name the first malformed line\n"
     "orders watch N                 show progress until N orders are settled\n"
-    "orders outcomes                one line an order: id and outcome\n"
-    "orders figures                 what the rows of outbox and inbox tell\n";
+    "orders outcomes                one line an order: id and outcome\n";
 
 constexpr std::size_t lanes = 64;
 
@@ -133,10 +132,6 @@ int run(const std::vector<std::string>& arguments) {
         return watch(parse_count(arguments[1], "the number of orders"));
     if (command == "outcomes" && count == 1) {
         Wiring{}.print_outcomes(std::cout);
-        return 0;
-    }
-    if (command == "figures" && count == 1) {
-        Wiring{}.print_figures();
         return 0;
     }
     std::cerr << usage;

@@ -12,7 +12,7 @@
 #include <string>
 
 /// The service *orders*: takes orders in, and completes or cancels each once the customers service has decided.
-/// Nothing here knows which store or broker it runs on; wiring.hpp does.
+/// Nothing here knows which store or broker it runs on; the wiring does.
 namespace demo::orders {
 
 /// The id is the line of the purchase in its file.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "common/figures.hpp"
 #include "customers/customers.hpp"
 
 #include <txm/local.hpp>
@@ -17,7 +16,7 @@
 #include <variant>
 #include <vector>
 
-/// Where *customers* meets its store and its broker. Another store or broker changes this file and no other.
+/// Where *customers* meets SQLite and the local: broker. Another store and broker are another file like this, and no other change.
 namespace demo::customers {
 
 class SqliteAccountRepository final : public AccountRepository {
@@ -104,8 +103,6 @@ public:
              txm::sync_wait(session.read("select customer, reserved_cents from account order by customer")))
             out << std::get<std::string>(row.at(0)) << ' ' << std::get<std::int64_t>(row.at(1)) << '\n';
     }
-
-    void print_figures() { demo::print_figures(db_); }
 
 private:
     txm::sqlite::Database db_;

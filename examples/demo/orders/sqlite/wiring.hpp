@@ -1,6 +1,5 @@
 #pragma once
 
-#include "common/figures.hpp"
 #include "orders/orders.hpp"
 
 #include <txm/local.hpp>
@@ -17,7 +16,7 @@
 #include <utility>
 #include <variant>
 
-/// Where *orders* meets its store and its broker. Another store or broker changes this file and no other.
+/// Where *orders* meets SQLite and the local: broker. Another store and broker are another file like this, and no other change.
 namespace demo::orders {
 
 class SqliteOrderRepository final : public OrderRepository {
@@ -123,8 +122,6 @@ public:
         for (const auto& row : read("select id, outcome from orders order by id"))
             out << std::get<std::int64_t>(row.at(0)) << ' ' << std::get<std::string>(row.at(1)) << '\n';
     }
-
-    void print_figures() { demo::print_figures(db_); }
 
 private:
     std::vector<txm::Row> read(const std::string& sql) {
