@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <filesystem>
 #include <iostream>
 
 namespace txm::cli {
@@ -40,6 +41,9 @@ constexpr std::array commands{
     CommandHelp{status, "status", "Backlog, blocked aggregates, dead letters, leases; exit code 1 when unhealthy",
                 "  txm status --store sqlite:orders.db\n"
                 "  txm status --store sqlite:orders.db --broker local:topics.db --format json"},
+    CommandHelp{lambda, "lambda", "Be AWS Lambda's custom runtime: relay what a table's stream tells of",
+                "  txm lambda --store dynamodb://eu-west-1/outbox --broker sns://eu-west-1/shop-\n"
+                "  TXM_STORE=dynamodb:///outbox TXM_BROKER=sns:///shop- txm lambda"},
 };
 
 struct ActionHelp {
@@ -158,6 +162,13 @@ std::optional<Arguments> parse_arguments(int argc, char** argv) {
         command.callback([&result, &own, bit = help.command] { result = collect(bit, own); });
     }
 
+    // What Lambda starts: a link to the program, or the program under that name.
+    char program[] = "txm", command_name[] = "lambda";
+    char* as_lambda[] = {program, command_name, nullptr};
+    if (argc == 1 && std::filesystem::path(argv[0]).filename() == "bootstrap") {
+        argc = 2;
+        argv = as_lambda;
+    }
     if (argc == 2 && std::string_view(argv[1]) == "--settings") {
         print_settings(std::cout);
         return {};

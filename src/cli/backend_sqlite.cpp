@@ -54,11 +54,15 @@ public:
         return std::make_unique<sqlite::OutboxFeed>(db_, options);
     }
 
-    std::unique_ptr<ConsumerStore> consumer_store(const std::string& consumer) override {
-        return std::make_unique<sqlite::ConsumerStore>(db_, consumer, tables_.inbox);
+    std::unique_ptr<Step> step(Publisher&, const FeedSettings& settings) override {
+        throw UsageError(settings.origin + ": no events come from an SQLite store: run `txm relay` beside it");
     }
 
-    std::unique_ptr<UnitOfWork> unit_of_work(const Incoming& incoming) override {
+    std::unique_ptr<ConsumerStore> consumer_store(const ConsumerSettings& settings) override {
+        return std::make_unique<sqlite::ConsumerStore>(db_, settings.name, tables_.inbox);
+    }
+
+    std::unique_ptr<UnitOfWork> unit_of_work(const Incoming& incoming, const ConsumerSettings&) override {
         return std::make_unique<SqliteUnitOfWork>(db_, tables_.inbox, incoming);
     }
 

@@ -16,7 +16,12 @@ std::unique_ptr<Store> open_sqlite(const Url& url, const std::string& origin, Op
 /// What migrating it would run. @throws UsageError for a language that it does not have
 std::string sqlite_schema(const Url& url, const std::string& origin, Options& options, const std::string& language);
 
+std::unique_ptr<Store> open_dynamodb(const Url& url, const std::string& origin, Options& options, Missing missing);
+std::string dynamodb_schema(const Url& url, const std::string& origin, Options& options, const std::string& language);
+
 std::unique_ptr<Broker> open_local(const Url& url, const std::string& origin, Options& options);
+std::unique_ptr<Broker> open_sns(const Url& url, const std::string& origin, Options& options);
+std::unique_ptr<Broker> open_sqs(const Url& url, const std::string& origin, Options& options);
 std::unique_ptr<Broker> open_stdout(const Url& url, const std::string& origin, Options& options);
 
 }  // namespace txm::cli

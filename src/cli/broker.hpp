@@ -32,6 +32,7 @@ public:
     std::string consumer;
     std::vector<std::string> topics;
     bool from_end = false;
+    int max_attempts = 10;  ///< of the consumer: a broker that gives up by itself must not do so before
 };
 
 /// A broker as the commands see it. A new kind derives from it and adds one line to the registry.

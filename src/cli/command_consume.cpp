@@ -97,6 +97,7 @@ public:
         : configuration_(configuration),
           action_(action_of(configuration)),
           name_(name_of(configuration, action_)),
+          consumer_settings_{name_, configuration.retention("inbox_retention")},
           broker_(open_broker(configuration)),
           subscription_(broker_->subscription(subscription_settings(configuration, name_))) {
         if (action_ != Action::print || configuration.find("store"))
@@ -105,7 +106,7 @@ public:
             consumer_store_ = std::make_unique<NoStore>();
         } else {
             admin_ = store_->admin();
-            consumer_store_ = store_->consumer_store(name_);
+            consumer_store_ = store_->consumer_store(consumer_settings_);
         }
         prepare_handler();
         outage_.emplace(context_.get_executor(), timeout(), [this](const std::string& why) { give_up(why); });
@@ -154,6 +155,7 @@ private:
         settings.consumer = name;
         settings.topics = configuration.list("topic");
         settings.from_end = configuration.text("from") == "end";
+        settings.max_attempts = static_cast<int>(configuration.number("max_attempts"));
         if (settings.topics.empty())
             throw UsageError("consume needs at least one --topic TOPIC");
         return settings;
@@ -187,7 +189,7 @@ private:
             co_await print_->handle(delivery);
             co_return true;
         }
-        const std::unique_ptr<UnitOfWork> uow = store_->unit_of_work(incoming);
+        const std::unique_ptr<UnitOfWork> uow = store_->unit_of_work(incoming, consumer_settings_);
         co_await detail::handle_within(*uow, handler_, delivery);
         co_return true;
     }
@@ -244,6 +246,7 @@ private:
     const Configuration& configuration_;
     Action action_;
     std::string name_, gave_up_;
+    Store::ConsumerSettings consumer_settings_;
     std::unique_ptr<Broker> broker_;
     std::unique_ptr<Store> store_;
     std::unique_ptr<Admin> admin_;

@@ -1,9 +1,12 @@
 #include "cli/commands.hpp"
 
+#include "cli/log.hpp"
 #include "cli/output.hpp"
 #include "cli/registry.hpp"
 
 #include "txm/sync_wait.hpp"
+
+#include <spdlog/logger.h>
 
 namespace txm::cli {
 
@@ -14,6 +17,8 @@ int run_migrate(const Configuration& configuration) {
     }
     const auto store = open_store(configuration, Missing::create);
     sync_wait(store->migrate());
+    for (const std::string& note : store->notes())
+        log().warn("{}", note);
     write_result(redacted(configuration.text("store")) + " is ready\n");
     if (!configuration.find("broker"))
         return 0;

@@ -18,8 +18,19 @@ int run(const Arguments& arguments, const Configuration& configuration) {
         case publish: return run_publish(configuration, arguments.operands);
         case relay: return run_relay(configuration);
         case consume: return run_consume(configuration);
+        case lambda: return run_lambda(configuration);
         case messages: return run_messages(configuration, arguments.action, arguments.operands);
         default: return run_status(configuration);
+    }
+}
+
+Configuration configuration_of(Arguments& arguments) {
+    try {
+        return Configuration{arguments.command, std::move(arguments.flags)};
+    } catch (const UsageError& error) {
+        if (arguments.command == lambda)
+            tell_lambda_of_failed_start(error.what());
+        throw;
     }
 }
 
@@ -28,7 +39,7 @@ int guarded_main(int argc, char** argv) {
         auto arguments = parse_arguments(argc, argv);
         if (!arguments)
             return 0;
-        const Configuration configuration{arguments->command, std::move(arguments->flags)};
+        const Configuration configuration = configuration_of(*arguments);
         start_log(configuration.text("log_level"), configuration.text("log_format"));
         Signals::start();
         const int code = run(*arguments, configuration);

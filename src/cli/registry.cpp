@@ -24,6 +24,9 @@ constexpr StoreEntry stores[] = {
 #if TXM_HAS_SQLITE
     {"sqlite", open_sqlite, sqlite_schema},
 #endif
+#if TXM_HAS_DYNAMODB
+    {"dynamodb", open_dynamodb, dynamodb_schema},
+#endif
     {"", nullptr, nullptr},
 };
 
@@ -31,8 +34,10 @@ constexpr BrokerEntry brokers[] = {
 #if TXM_HAS_LOCAL
     {"local", open_local},
 #endif
-    {"stdout", open_stdout},
-    {"", nullptr},
+#if TXM_HAS_AWS
+    {"sns", open_sns},       {"sqs", open_sqs},
+#endif
+    {"stdout", open_stdout}, {"", nullptr},
 };
 
 // Schemes that txm knows by name, so that a build without one says so.

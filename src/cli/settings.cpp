@@ -18,7 +18,7 @@ constexpr std::array table{
     Setting{"config", environment, "", "", Kind::text, "FILE", "", every_command, "read settings from this TOML file"},
     Setting{"store", file, "store", "url", Kind::text, "URL", "", every_command,
             "the database, such as sqlite:orders.db"},
-    Setting{"broker", file, "broker", "url", Kind::text, "URL", "", migrate | relay | consume | status,
+    Setting{"broker", file, "broker", "url", Kind::text, "URL", "", migrate | relay | consume | status | lambda,
             "the broker, such as local:topics.db or stdout:"},
     Setting{"format", environment, "", "", Kind::choice, "table|json", "table", every_command,
             "results as text for people or as JSON, one object a line"},
@@ -35,7 +35,7 @@ constexpr std::array table{
 
     Setting{"batch", file, "outbox", "batch", Kind::number, "N", "100", publish, "lines a transaction, at most"},
 
-    Setting{"max_payload", file, "outbox", "max_payload", Kind::number, "BYTES", "1048576", publish | relay,
+    Setting{"max_payload", file, "outbox", "max_payload", Kind::number, "BYTES", "1048576", publish | relay | lambda,
             "a larger payload is refused; one that another program inserted is a dead letter"},
 
     Setting{"drain", file, "relay", "drain", Kind::flag, "", "false", relay,
@@ -46,7 +46,7 @@ constexpr std::array table{
             "refusals until a message is a dead letter"},
     Setting{"feed", file, "relay", "feed", Kind::choice, "tail|poll|log", "", relay,
             "how to read the outbox, of the ways the store has"},
-    Setting{"accept_loss", file, "relay", "accept_loss", Kind::flag, "", "false", relay,
+    Setting{"accept_loss", file, "relay", "accept_loss", Kind::flag, "", "false", relay | lambda,
             "start although the broker's settings can lose acknowledged messages"},
     Setting{"timeout", file, "relay", "timeout", Kind::duration, "DURATION", "", relay,
             "give up when the broker is unreachable for that long"},
@@ -60,7 +60,7 @@ constexpr std::array table{
             "longest wait between attempts"},
     Setting{"park_after", file, "relay", "park_after", Kind::duration, "DURATION", "1s", relay,
             "a blocked aggregate moves from memory to the store after that"},
-    Setting{"outbox_retention", file, "outbox", "retention", Kind::duration, "DURATION|forever", "7d", relay,
+    Setting{"outbox_retention", file, "outbox", "retention", Kind::duration, "DURATION|forever", "7d", relay | lambda,
             "dispatched messages older than that are deleted; 0: at once"},
 
     Setting{"topic", file, "consumer", "topic", Kind::list, "TOPIC", "", consume,
@@ -112,7 +112,7 @@ constexpr std::array table{
 std::string command_names(unsigned commands) {
     if (commands == every_command)
         return "all";
-    constexpr std::array names{"migrate", "publish", "relay", "consume", "messages", "status"};
+    constexpr std::array names{"migrate", "publish", "relay", "consume", "messages", "status", "lambda"};
     std::string text;
     for (std::size_t i = 0; i < names.size(); ++i)
         if (commands & (1U << i))

@@ -16,7 +16,8 @@ enum Command : unsigned {
     consume = 8,
     messages = 16,
     status = 32,
-    every_command = 63,
+    lambda = 64,
+    every_command = 127,
 };
 
 /// Thrown for wrong usage and wrong configuration: one line, exit code 2.

@@ -88,12 +88,14 @@ Url parse_url(std::string_view text, const std::string& origin) {
 
 std::string redacted(std::string_view text) {
     std::string result{text};
-    // user:password@ of the authority
-    if (const std::size_t slashes = result.find("://"); slashes != std::string::npos) {
-        const std::size_t end = std::min(result.find_first_of("/?", slashes + 3), result.size());
+    // user:password@ of the authority, and of URLs among the parameters. Of a key that holds slashes, too.
+    for (std::size_t slashes = result.find("://"); slashes != std::string::npos;
+         slashes = result.find("://", slashes + 3)) {
+        const std::size_t begin = slashes + 3;
+        const std::size_t end = std::min(result.find_first_of("?&", begin), result.size());
         const std::size_t at = result.rfind('@', end);
-        const std::size_t colon = result.find(':', slashes + 3);
-        if (at != std::string::npos && at > slashes && colon < at)
+        const std::size_t colon = result.find(':', begin);
+        if (at != std::string::npos && at > begin && colon < at && result[begin] != '/')
             result.replace(colon + 1, at - colon - 1, "***");
     }
     for (std::size_t at = result.find('?'); at != std::string::npos && at + 1 < result.size();) {
@@ -113,7 +115,8 @@ Options::Options(std::string scheme, std::vector<Option> options)
     : scheme_(std::move(scheme)), options_(std::move(options)) {}
 
 const Option* Options::find(std::string_view name) {
-    known_.emplace_back(name);
+    if (std::find(known_.begin(), known_.end(), name) == known_.end())
+        known_.emplace_back(name);
     for (auto option = options_.rbegin(); option != options_.rend(); ++option)
         if (option->name == name)
             return &*option;
@@ -131,6 +134,11 @@ std::string Options::choice(std::string_view name, std::string_view choices, std
         return std::string(fallback);
     check_choice(option->value, choices, option->origin);
     return option->value;
+}
+
+bool Options::flag(std::string_view name, bool fallback) {
+    const Option* option = find(name);
+    return option ? parse_flag(option->value, option->origin) : fallback;
 }
 
 std::chrono::milliseconds Options::duration(std::string_view name, std::chrono::milliseconds fallback) {

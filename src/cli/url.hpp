@@ -34,7 +34,11 @@ public:
 
     std::string text(std::string_view name, std::string_view fallback);
     std::string choice(std::string_view name, std::string_view choices, std::string_view fallback);
+    bool flag(std::string_view name, bool fallback);
     std::chrono::milliseconds duration(std::string_view name, std::chrono::milliseconds fallback);
+
+    /// Whether it stands anywhere.
+    bool has(std::string_view name) { return find(name) != nullptr; }
 
     /// @throws UsageError naming an option that is not known, and those that are
     void refuse_others() const;

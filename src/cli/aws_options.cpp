@@ -1,0 +1,62 @@
+#include "cli/aws_options.hpp"
+
+#include "cli/settings.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+namespace txm::cli {
+
+namespace {
+
+constexpr auto no_keys_here =
+    ": no keys in a URL, where every list of processes shows them: use a profile (?profile=NAME, AWS_PROFILE), "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, or the role of the machine";
+
+bool consists_of(std::string_view text, std::string_view more) {
+    return std::all_of(text.begin(), text.end(), [&](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               more.find(c) != std::string_view::npos;
+    });
+}
+
+}  // namespace
+
+AwsPlace aws_place(const Url& url, const std::string& origin, const std::string& example) {
+    // Anywhere: a secret key may hold slashes.
+    if (url.rest.find('@') != std::string::npos)
+        throw UsageError(origin + no_keys_here);
+    if (!url.rest.starts_with("//"))
+        throw UsageError(origin + ": " + url.scheme + ": needs a region, as in " + example);
+    const std::size_t slash = std::min(url.rest.find('/', 2), url.rest.size());
+    AwsPlace place{url.rest.substr(2, slash - 2), url.rest.substr(std::min(slash + 1, url.rest.size()))};
+    if (!consists_of(place.region, "-"))
+        throw UsageError(origin + ": '" + place.region + "' is not the name of a region such as eu-west-1: write " +
+                         example + " (endpoints are the parameter ?endpoint=)");
+    return place;
+}
+
+std::string aws_endpoint(std::string_view name, Options& options, const std::string& origin) {
+    std::string endpoint = options.text(name, "");
+    if (endpoint.find('@') != std::string::npos)
+        throw UsageError(origin + ": " + std::string(name) + no_keys_here);
+    if (!endpoint.empty() && !endpoint.starts_with("http://") && !endpoint.starts_with("https://"))
+        throw UsageError(origin + ": " + std::string(name) + " must be a URL such as http://127.0.0.1:8000, not '" +
+                         endpoint + "'");
+    return endpoint;
+}
+
+aws::ClientOptions aws_client_options(const AwsPlace& place, Options& options, const std::string& origin) {
+    aws::ClientOptions client{place.region};
+    client.endpoint = aws_endpoint("endpoint", options, origin);
+    client.profile = options.text("profile", "");
+    return client;
+}
+
+void check_aws_name(const std::string& name, bool dots, const std::string& origin) {
+    if (!consists_of(name, dots ? "_-." : "_-"))
+        throw UsageError(origin + ": '" + name + "' is not a name that Amazon takes: letters, digits, - and _" +
+                         (dots ? " and ." : ""));
+}
+
+}  // namespace txm::cli
