@@ -15,6 +15,8 @@ END
     exit 0
 fi
 
+. tools/dev/servers.sh
+
 only='' filter='' presets=test,clang,tsan soak=''
 while [ $# -gt 0 ]; do
     case $1 in
@@ -33,7 +35,7 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$soak" ] || { only=fault presets=test; }
 
-passed=0 failed=0 summary=()
+passed=0 failed=0 summary=() servers=()
 
 # Whatever happens, the last line is the sum.
 finish() {
@@ -65,10 +67,19 @@ test_packages_of() { # PRESET
     for kind in $(kinds_of "$1"); do
         case $kind in
         headers) echo "${clang_packages[@]}" ;;
-        install) echo dpkg-dev file ;;
+        install) echo dpkg-dev file binutils unzip ;;
         examples) echo python3 ;;
         esac
     done
+}
+
+# The kinds that run against servers, in any preset.
+needs_servers() { # PRESET
+    local kind
+    for kind in $(kinds_of "$1"); do
+        case $kind in contract | integration | fault) return 0 ;; esac
+    done
+    return 1
 }
 
 give_up() { # MESSAGE: a step that could not be done counts as a failure
@@ -131,10 +142,17 @@ progress() { # PRESET RESULTS
 }
 
 mkdir -p "$build_root/logs"
+export TXM_SERVERS=$PWD/$build_root/servers
+case $build_root in /*) TXM_SERVERS=$build_root/servers ;; esac
 for preset in ${presets//,/ }; do
     need_for_preset "$preset"
     # shellcheck disable=SC2046
     need $(test_packages_of "$preset")
+    if needs_servers "$preset"; then servers=(dynamodb fauxqs moto); fi
+done
+# One by one: what can be had is tested.
+for server in "${servers[@]}"; do
+    (need_servers "$server") || give_up "failed: the server $server cannot be had"
 done
 for preset in ${presets//,/ }; do
     targets=()
