@@ -38,6 +38,18 @@ void Engine::resume_paused() {
     }
 }
 
+void Engine::look_for_keys() noexcept {
+    if (without_keys_.empty())
+        return;
+    try {
+        if (credentials_.get())
+            waiting_.append(std::exchange(without_keys_, {}));
+    } catch (...) {
+        while (Call* const call = without_keys_.pop_front())
+            fail(*call, std::current_exception());
+    }
+}
+
 void Engine::start(Call& call) noexcept {
     try {
         send(call);
@@ -47,15 +59,9 @@ void Engine::start(Call& call) noexcept {
 }
 
 void Engine::send(Call& call) {
-    if (!keys_) {
-        if (options_.credentials)
-            keys_ = Keys{std::make_shared<const Credentials>(*options_.credentials)};
-        else
-            keys_ = credentials_from_environment();
-        if (!keys_)
-            throw Error(Errc::invalid_configuration,
-                        "no credentials for " + service_.name + ": set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
-    }
+    call.credentials = credentials_.get();
+    if (!call.credentials)
+        return without_keys_.push_back(call);
     if (idle_.empty()) {
         idle_.reserve(options_.max_connections);
         transfers_.push_back(std::make_unique<Transfer>(endpoint_.url + endpoint_.path, options_.connect_timeout));
@@ -63,7 +69,7 @@ void Engine::send(Call& call) {
     }
     Transfer& transfer = *idle_.back();
     transfer.begin();
-    add_headers(transfer, call, keys_->credentials);
+    add_headers(transfer, call);
     transfer.set_up(call, call.options.timeout.value_or(options_.request_timeout));
     fault::point("aws.send");
     multi_.add(transfer);
@@ -72,7 +78,8 @@ void Engine::send(Call& call) {
     ++call.attempts;
 }
 
-void Engine::add_headers(Transfer& transfer, const Call& call, const std::shared_ptr<const Credentials>& credentials) {
+void Engine::add_headers(Transfer& transfer, const Call& call) {
+    const CredentialsCache::Given& credentials = call.credentials;
     const std::string timestamp = to_timestamp(std::chrono::system_clock::now() + clock_difference_);
     const std::string_view content_type = service_.protocol == Protocol::query
                                               ? "application/x-www-form-urlencoded; charset=utf-8"
@@ -110,7 +117,7 @@ void Engine::finish(Transfer& transfer, CURLcode code) {
     call.unanswered += answer.resent;
     try {
         fault::point("aws.answered");
-        if (code != CURLE_OK) {
+        if (code != CURLE_OK || !answer.is_whole) {
             judge_silence(call, answer);
         } else if (answer.status >= 200 && answer.status < 300) {
             call.response.body = std::move(answer.body);
@@ -144,7 +151,7 @@ void Engine::judge_silence(Call& call, const Answer& answer) {
 
 void Engine::judge_refusal(Call& call, const Answer& answer) {
     const Refusal refusal = read_refusal(answer, service_.protocol);
-    if (adopt_time(call, answer, refusal.kind)) {
+    if (adopt_time(call, answer, refusal.kind) || renew_credentials(call, refusal.kind)) {
         waiting_.push_back(call);
         return;
     }
@@ -179,6 +186,14 @@ bool Engine::adopt_time(Call& call, const Answer& answer, ErrorKind kind) {
     clock_difference_ = difference;
     call.has_adopted_time = true;
     return true;
+}
+
+// A key that is over, or that its owner has replaced meanwhile.
+bool Engine::renew_credentials(Call& call, ErrorKind kind) {
+    if ((kind != ErrorKind::expired && kind != ErrorKind::unknown_key) || call.has_renewed_credentials)
+        return false;
+    call.has_renewed_credentials = credentials_.renew(call.credentials);
+    return call.has_renewed_credentials;
 }
 
 std::exception_ptr Engine::closed(const Call& call) const {

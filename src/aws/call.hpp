@@ -4,6 +4,7 @@
 #include "aws/client.hpp"
 
 #include <exception>
+#include <memory>
 #include <string>
 
 namespace txm::aws::detail {
@@ -14,14 +15,13 @@ struct Call {
     Call(std::string what, std::string bytes, const CallOptions& how)
         : action(std::move(what)), body(std::move(bytes)), options(how) {}
 
-    bool may_have_been_carried_out() const noexcept { return unanswered > 0; }
-
     const std::string action;
     const std::string body;
     const CallOptions options;
 
     int attempts = 0;
     int unanswered = 0;
+    std::shared_ptr<const Credentials> credentials;  // of the last attempt
     bool has_renewed_credentials = false;
     bool has_adopted_time = false;
 

@@ -18,22 +18,10 @@ ServiceError::ServiceError(Errc code, std::string what, int status, std::string 
 
 UnansweredError::UnansweredError(std::string what) : Error(Errc::store_unavailable, std::move(what)) {}
 
-namespace {
-
-std::string region_of(const ClientOptions& options) {
-    for (const std::string& region :
-         {options.region, detail::environment("AWS_REGION"), detail::environment("AWS_DEFAULT_REGION")})
-        if (!region.empty())
-            return region;
-    throw Error(Errc::invalid_configuration, "no region is given: name one, or set AWS_REGION");
-}
-
-}  // namespace
-
 class Client::Impl {
 public:
     Impl(ClientOptions options, Service service)
-        : region(region_of(options)), engine(std::move(options), std::move(service), region) {}
+        : region(detail::region_of(options)), engine(std::move(options), std::move(service), region) {}
 
     // Holds the engine: the client may be gone before the coroutine goes on.
     static awaitable<Response> call(std::shared_ptr<Impl> impl, std::string action, std::string body,

@@ -1,17 +1,17 @@
 #include "aws/credentials.hpp"
-#include "aws/endpoint.hpp"
+#include "aws/environment.hpp"
+
+#include <utility>
 
 namespace txm::aws::detail {
 
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-static-credentials.html
 std::optional<Keys> credentials_from_environment() {
     std::string id = environment("AWS_ACCESS_KEY_ID");
     std::string secret = environment("AWS_SECRET_ACCESS_KEY");
     if (id.empty() || secret.empty())
         return std::nullopt;
-    Keys keys;
-    keys.credentials =
-        std::make_shared<const Credentials>(std::move(id), std::move(secret), environment("AWS_SESSION_TOKEN"));
-    return keys;
+    return Keys(Credentials(std::move(id), std::move(secret), environment("AWS_SESSION_TOKEN")));
 }
 
 }  // namespace txm::aws::detail

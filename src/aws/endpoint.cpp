@@ -1,7 +1,9 @@
 #include "aws/endpoint.hpp"
 
+#include "aws/environment.hpp"
+#include "aws/profile.hpp"
+
 #include <cctype>
-#include <cstdlib>
 #include <string_view>
 
 namespace txm::aws::detail {
@@ -25,9 +27,18 @@ std::string domain_of(const std::string& region) {
 
 }  // namespace
 
-std::string environment(const char* name) {
-    const char* const value = std::getenv(name);
-    return value ? value : "";
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
+std::string region_of(const ClientOptions& options) {
+    if (!options.region.empty())
+        return options.region;
+    for (const char* const name : {"AWS_REGION", "AWS_DEFAULT_REGION"})
+        if (std::string region = environment(name); !region.empty())
+            return region;
+    const std::optional<Profile> profile = find_profile(options.profile);
+    if (std::string region = profile ? profile->get("region") : ""; !region.empty())
+        return region;
+    throw Error(Errc::invalid_configuration,
+                "no AWS region is given: name one in the options, in AWS_REGION, or in the profile");
 }
 
 Endpoint parse_endpoint(const std::string& url) {
@@ -39,7 +50,8 @@ Endpoint parse_endpoint(const std::string& url) {
         endpoint.host = url.substr(begin, slash == std::string::npos ? slash : slash - begin);
     if (endpoint.host.empty() || url.find_first_of(" \t\r\n?#@") != std::string::npos)
         throw Error(Errc::invalid_configuration,
-                    "the endpoint \"" + url + "\" is not valid: it looks like http://127.0.0.1:8000");
+                    "the endpoint " + (url.find('@') == std::string::npos ? "\"" + url + "\"" : "with a password") +
+                        " is not valid: it looks like http://127.0.0.1:8000");
     endpoint.url = url.substr(0, begin) + endpoint.host;
     endpoint.path = slash == std::string::npos ? "/" : url.substr(slash);
     const std::string_view own_port = is_secure ? ":443" : ":80";

@@ -20,7 +20,7 @@ Endpoint parse_endpoint(const std::string& url);
 /// (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
 Endpoint endpoint_of(const ClientOptions& options, const Service& service, const std::string& region);
 
-/// The value of an environment variable; empty when it is not set.
-std::string environment(const char* name);
+/// From the options, AWS_REGION, AWS_DEFAULT_REGION, or the profile. @throws Error(invalid_configuration) when none tells
+std::string region_of(const ClientOptions& options);
 
 }  // namespace txm::aws::detail

@@ -10,7 +10,8 @@ Engine::Engine(ClientOptions options, Service service, std::string region)
       region_(std::move(region)),
       endpoint_(endpoint_of(options_, service_, region_)),
       multi_(options_.max_connections),
-      signer_(region_, service_.name) {}
+      signer_(region_, service_.name),
+      credentials_(options_, region_, [this] { look_again(); }) {}
 
 Engine::~Engine() {
     stop();
@@ -58,6 +59,12 @@ void Engine::stop() noexcept {
     }
 }
 
+void Engine::look_again() {
+    const std::scoped_lock lock(mutex_);
+    if (std::exchange(is_waiting_, false))
+        multi_.wake();
+}
+
 void Engine::serve() {
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -73,7 +80,7 @@ void Engine::serve() {
 
 // Only whoever drives changes what this looks at; nobody else asks while it is driven.
 bool Engine::is_busy() const noexcept {
-    return active_ > 0 || !waiting_.empty() || !paused_.empty();
+    return active_ > 0 || !waiting_.empty() || !paused_.empty() || !without_keys_.empty();
 }
 
 bool Engine::leave(const Call* own) {
@@ -105,9 +112,10 @@ void Engine::drive(const Call* own) {
             fail_all();
             continue;
         }
+        look_for_keys();
         resume_paused();
         start_waiting();
-        if (active_ == 0 && paused_.empty())
+        if (!is_busy())
             continue;
         std::optional<Clock::time_point> deadline;
         if (!paused_.empty())
@@ -118,6 +126,7 @@ void Engine::drive(const Call* own) {
 }
 
 void Engine::fail_all() noexcept {
+    waiting_.append(std::exchange(without_keys_, {}));
     while (Call* const call = waiting_.pop_front())
         fail(*call, closed(*call));
     for (const auto& [when, call] : std::exchange(paused_, {}))

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "aws/call.hpp"
-#include "aws/credentials.hpp"
+#include "aws/credentials_cache.hpp"
 #include "aws/endpoint.hpp"
 #include "aws/multi.hpp"
 #include "aws/refusal.hpp"
@@ -51,10 +51,12 @@ private:
 
     // What becomes of a call (attempt.cpp).
     void start_waiting();
+    void look_for_keys() noexcept;
+    void look_again();
     void resume_paused();
     void start(Call& call) noexcept;
     void send(Call& call);
-    void add_headers(Transfer& transfer, const Call& call, const std::shared_ptr<const Credentials>& credentials);
+    void add_headers(Transfer& transfer, const Call& call);
     void finish(Transfer& transfer, CURLcode code);
     void release(Transfer& transfer);
     void judge_silence(Call& call, const Answer& answer);
@@ -62,6 +64,7 @@ private:
     bool may_repeat(const Call& call, bool may_have_been_carried_out) const noexcept;
     void repeat_later(Call& call);
     bool adopt_time(Call& call, const Answer& answer, ErrorKind kind);
+    bool renew_credentials(Call& call, ErrorKind kind);
     std::exception_ptr closed(const Call& call) const;
     void fail(Call& call, std::exception_ptr error) noexcept;
     void done(Call& call) noexcept;
@@ -84,13 +87,15 @@ private:
     std::vector<std::unique_ptr<Transfer>> transfers_;
     std::vector<Transfer*> idle_;
     std::size_t active_ = 0;
-    CallList waiting_;  // for a transfer
+    CallList waiting_;       // for a transfer
+    CallList without_keys_;  // for credentials
     std::multimap<Clock::time_point, Call*> paused_;
     Signer signer_;
-    std::optional<Keys> keys_;
     std::chrono::seconds clock_difference_{0};  // of the service's clock to ours
     std::minstd_rand random_{std::random_device{}()};
     std::atomic<std::uint64_t> connects_{0};
+
+    CredentialsCache credentials_;  // the last: its thread calls look_again()
 };
 
 }  // namespace txm::aws::detail

@@ -1,6 +1,9 @@
 #include "aws/transfer.hpp"
 
+#include <zlib.h>
+
 #include <cctype>
+#include <cstdlib>
 #include <new>
 
 namespace txm::aws::detail {
@@ -61,6 +64,8 @@ void Transfer::begin() {
     answer_.date.clear();
     answer_.trouble.clear();
     answer_.was_sent = false;
+    answer_.is_whole = false;
+    crc32_.reset();
     answer_.resent = 0;
     trouble_[0] = '\0';
 }
@@ -87,8 +92,13 @@ void Transfer::set_up(Call& call, std::chrono::milliseconds timeout) {
 Answer& Transfer::conclude(CURLcode code) {
     answer_.code = code;
     curl_easy_getinfo(handle_.get(), CURLINFO_RESPONSE_CODE, &answer_.status);
+    if (crc32_ && answer_.is_whole)
+        answer_.is_whole =
+            crc32_z(0, reinterpret_cast<const Bytef*>(answer_.body.data()), answer_.body.size()) == *crc32_;
     if (code != CURLE_OK)
         answer_.trouble = trouble_[0] ? trouble_.data() : curl_easy_strerror(code);
+    else if (!answer_.is_whole)
+        answer_.trouble = "the answer was cut or damaged";
     call_ = nullptr;
     return answer_;
 }
@@ -104,15 +114,31 @@ std::size_t Transfer::take_body(char* data, std::size_t size, std::size_t count,
     return size * count;
 }
 
+// libcurl takes headers that were cut for a whole answer without a body, so their end is looked for.
 std::size_t Transfer::take_header(char* data, std::size_t size, std::size_t count, void* self) {
     const std::string_view line(data, size * count);
-    Answer& answer = static_cast<Transfer*>(self)->answer_;
-    if (line.front() == 'd' || line.front() == 'D') {
-        if (const std::string_view date = value_of(line, "date"); !date.empty())
-            answer.date = date;
-    } else if (line.front() == 'x' || line.front() == 'X') {
-        if (const std::string_view type = value_of(line, "x-amzn-errortype"); !type.empty())
-            answer.error_type = type;
+    Transfer& transfer = *static_cast<Transfer*>(self);
+    Answer& answer = transfer.answer_;
+    switch (line.front()) {
+        case '\r':
+        case '\n': answer.is_whole = true; break;
+        case 'H':
+            if (line.starts_with("HTTP/"))
+                answer.is_whole = false;
+            break;
+        case 'd':
+        case 'D':
+            if (const std::string_view date = value_of(line, "date"); !date.empty())
+                answer.date = date;
+            break;
+        case 'x':
+        case 'X':
+            if (const std::string_view type = value_of(line, "x-amzn-errortype"); !type.empty())
+                answer.error_type = type;
+            else if (const std::string_view sum = value_of(line, "x-amz-crc32"); !sum.empty())
+                transfer.crc32_ = static_cast<std::uint32_t>(std::strtoul(std::string(sum).c_str(), nullptr, 10));
+            break;
+        default: break;
     }
     return line.size();
 }

@@ -5,7 +5,9 @@
 #include <curl/curl.h>
 
 #include <array>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,7 +22,8 @@ struct Answer {
     std::string date;        ///< the header Date
     bool was_sent = false;   ///< false: the service has not seen it
     int resent = 0;          ///< how often libcurl sent it again over another connection
-    std::string trouble;     ///< libcurl's words when there was no answer
+    bool is_whole = false;  ///< the headers came to their end, and what the header x-amz-crc32 says of the body is true
+    std::string trouble;    ///< libcurl's words when there was no answer
 };
 
 /// One HTTP exchange, made again and again: a handle of libcurl and its buffers. *Thread safety*: none.
@@ -60,6 +63,7 @@ private:
     std::array<curl_slist, max_headers> list_{};
     std::size_t headers_ = 0;
     Answer answer_;
+    std::optional<std::uint32_t> crc32_;  // of the body, as the header x-amz-crc32 has it
     std::array<char, CURL_ERROR_SIZE> trouble_{};
 };
 

@@ -120,6 +120,11 @@ std::size_t FakeHttp::count() const {
     return requests_.size();
 }
 
+std::size_t FakeHttp::open() const {
+    const std::scoped_lock lock(mutex_);
+    return open_.size();
+}
+
 bool FakeHttp::wait_for(std::size_t requests) const {
     std::unique_lock lock(mutex_);
     return came_.wait_for(lock, std::chrono::seconds(10), [&] { return requests_.size() >= requests; });
@@ -167,8 +172,8 @@ void FakeHttp::serve(int fd, int connection) {
             break;
     }
     const std::scoped_lock lock(mutex_);
-    std::erase(open_, fd);
     ::close(fd);
+    std::erase(open_, fd);
 }
 
 bool FakeHttp::answer(int fd, const HttpAnswer& answer) {

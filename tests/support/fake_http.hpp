@@ -71,6 +71,9 @@ public:
     std::size_t count() const;
     int connections() const noexcept { return connections_; }
 
+    /// How many connections are open now.
+    std::size_t open() const;
+
     /// Waits until so many requests have come (10 s at most). @return whether they have
     bool wait_for(std::size_t requests) const;
 
