@@ -33,6 +33,8 @@ public:
 namespace detail {
 class DatabaseImpl;
 class SessionImpl;
+class WriteText;
+struct OutboxTable;
 }  // namespace detail
 
 /// A region's DynamoDB, with its own connections: needs no executor, serves any.
@@ -59,7 +61,8 @@ public:
     static Write update(std::string table, Item key, std::string expression);
     static Write remove(std::string table, Item key);
     static Write check(std::string table, Item key);
-    /// Anything else that TransactWriteItems takes: one element of TransactItems, as JSON text.
+    /// Anything else that TransactWriteItems takes: one element of TransactItems, as JSON text. Its condition is in that text;
+    /// `.when("", error)` gives the error for it.
     static Write raw(std::string json);
 
     /// Values of `:name` placeholders, names of `#name` ones.
@@ -81,7 +84,7 @@ public:
     Write&& when(std::string condition, std::exception_ptr error) &&;
 
 private:
-    friend class detail::SessionImpl;
+    friend class detail::WriteText;
     enum class Kind { put, update, remove, check, raw };
     Write(Kind kind, std::string table, Item item, std::string expression);
 
@@ -191,8 +194,7 @@ protected:
     void stage(std::vector<Staged> batch) override;
 
 private:
-    std::string table_;
-    OutboxOptions options_;
+    std::shared_ptr<const detail::OutboxTable> table_;
     std::weak_ptr<detail::SessionImpl> session_;
 };
 

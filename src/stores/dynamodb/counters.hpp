@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <list>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -13,10 +12,11 @@
 
 namespace txm::dynamodb::detail {
 
-/// The last message of an aggregate, as its counter item has it.
+/// The last message of an aggregate.
 struct Counter {
     Sequence last = 0;  ///< 0: the aggregate has no message yet
-    Uuid last_message_id;
+    Uuid last_message_id{};
+    bool is_stored = false;  ///< its item is there
 
     friend bool operator==(const Counter&, const Counter&) = default;
 };
@@ -27,10 +27,13 @@ class Counters {
 public:
     explicit Counters(std::size_t most = 10'000) : most_(most) {}
 
-    /// None: not seen, or forgotten.
-    std::optional<Counter> find(std::string_view state_table, const AggregateId& aggregate_id);
-    /// An older counter than the known one changes nothing, unless `is_certain`.
-    void put(std::string_view state_table, const AggregateId& aggregate_id, const Counter& counter, bool is_certain);
+    /// One that was not seen, or is forgotten, is as that of a new aggregate.
+    Counter find(std::string_view state_table, const AggregateId& aggregate_id);
+    /// After a commit: an older one than what is known changes nothing.
+    void advance(std::string_view state_table, const AggregateId& aggregate_id, const Counter& counter);
+    /// After `expected` was refused, because `actual` is there. Changes nothing when another coroutine learned more meanwhile.
+    void correct(std::string_view state_table, const AggregateId& aggregate_id, const Counter& expected,
+                 const Counter& actual);
 
 private:
     struct Entry {
@@ -38,9 +41,12 @@ private:
         Counter counter;
     };
 
+    Counter* used(const std::string& key);
+    void add(std::string key, const Counter& counter);
+
     const std::size_t most_;
     std::mutex mutex_;
-    std::list<Entry> used_;  // the latest first
+    std::list<Entry> entries_;  // the last used first
     std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
 };
 

@@ -11,6 +11,8 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <time.h>
+
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
@@ -19,6 +21,15 @@ namespace txm::dynamodb::detail {
 namespace {
 
 constexpr std::string_view api = "DynamoDB_20120810.";
+
+// It may be made at any time.
+constexpr std::chrono::seconds missing_is_remembered{30};
+
+std::chrono::nanoseconds read_boot_time() {
+    timespec time{};
+    ::clock_gettime(CLOCK_BOOTTIME, &time);
+    return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
+}
 
 /// The value of the first TableName, without looking at the rest of what may be megabytes.
 std::string table_in(std::string_view body) {
@@ -151,7 +162,36 @@ std::string rest_of(const boost::json::object& answer) {
 }  // namespace
 
 DatabaseImpl::DatabaseImpl(DatabaseOptions database_options)
-    : options(std::move(database_options)), client(options.client, aws::Service{"dynamodb", "dynamodb"}) {}
+    : options(std::move(database_options)),
+      client(options.client, aws::Service{"dynamodb", "dynamodb"}),
+      boot_time(read_boot_time) {}
+
+std::vector<std::string> DatabaseImpl::known_key(const std::string& table) {
+    const std::scoped_lock lock{mutex_};
+    const auto found = keys_.find(table);
+    return found == keys_.end() ? std::vector<std::string>{} : found->second;
+}
+
+void DatabaseImpl::learn_key(const std::string& table, std::vector<std::string> names) {
+    const std::scoped_lock lock{mutex_};
+    keys_[table] = std::move(names);
+}
+
+bool DatabaseImpl::is_known_missing(const std::string& table) {
+    const std::scoped_lock lock{mutex_};
+    const auto found = missing_.find(table);
+    if (found == missing_.end())
+        return false;
+    if (std::chrono::steady_clock::now() - found->second < missing_is_remembered)
+        return true;
+    missing_.erase(found);
+    return false;
+}
+
+void DatabaseImpl::learn_missing(const std::string& table) {
+    const std::scoped_lock lock{mutex_};
+    missing_[table] = std::chrono::steady_clock::now();
+}
 
 Error missing_table(std::string_view table) {
     const std::string what = table.empty() ? std::string("a table that is needed does not exist")

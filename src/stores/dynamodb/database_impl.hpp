@@ -7,9 +7,13 @@
 #include <boost/json/object.hpp>
 
 #include <chrono>
+#include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace txm::dynamodb::detail {
@@ -52,9 +56,24 @@ public:
     /// All pages, up to Query::limit items.
     awaitable<std::vector<Item>> read_all(Query query);
 
+    /// The attributes that are a table's key, as somebody learned them; empty: nobody did.
+    std::vector<std::string> known_key(const std::string& table);
+    void learn_key(const std::string& table, std::vector<std::string> names);
+
+    /// Whether the table was found missing a short time ago.
+    bool is_known_missing(const std::string& table);
+    void learn_missing(const std::string& table);
+
     const DatabaseOptions options;
     aws::Client client;
     Counters counters;
+    /// The clock that goes on while the machine sleeps. Tests set it.
+    std::function<std::chrono::nanoseconds()> boot_time;
+
+private:
+    std::mutex mutex_;
+    std::unordered_map<std::string, std::vector<std::string>> keys_;
+    std::unordered_map<std::string, std::chrono::steady_clock::time_point> missing_;
 };
 
 /// The error for a table that is missing; it says what to do. @param table empty: which one is not known

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "stores/dynamodb/transaction.hpp"
+
+#include <string_view>
+#include <vector>
+
+namespace txm::dynamodb::detail {
+
+/// The reasons in the body of a TransactionCanceledException, one for each element of the request.
+std::vector<Reason> read_reasons(std::string_view body);
+
+}  // namespace txm::dynamodb::detail
