@@ -91,10 +91,9 @@ std::string mark_request(const std::string& table, const Uuid& message_id) {
     detail::append_text(body, table);
     body += R"(,"Key":)";
     detail::append_json(body, detail::outbox_key(message_id));
-    body +=
-        R"(,"UpdateExpression":"REMOVE NotDispatched SET IsDispatched = :t, LastDispatchedAt = :n )"
-        R"-(ADD ApproximateDispatchCount :one","ConditionExpression":"attribute_exists(PK)",)-"
-        R"("ExpressionAttributeValues":{":t":{"BOOL":true},":one":{"N":"1"},":n":{"S":")";
+    body += R"(,"UpdateExpression":"REMOVE NotDispatched SET IsDispatched = :t, LastDispatchedAt = :n )"
+            R"-(ADD ApproximateDispatchCount :one","ConditionExpression":"attribute_exists(PK)",)-"
+            R"("ExpressionAttributeValues":{":t":{"BOOL":true},":one":{"N":"1"},":n":{"S":")";
     body += to_iso8601(now());
     body += R"("}}})";
     return body;
