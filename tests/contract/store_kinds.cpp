@@ -4,6 +4,10 @@
 #include "txm/sqlite_feed.hpp"
 #include "txm/sync_wait.hpp"
 
+#ifdef TXM_HAS_DYNAMODB
+#include "contract/dynamodb_store.hpp"
+#endif
+
 namespace txm::test {
 namespace {
 
@@ -67,9 +71,14 @@ private:
 }  // namespace
 
 std::vector<StoreKind> store_kinds() {
-    return {
+    std::vector<StoreKind> kinds{
         {.name = "sqlite", .make = [] { return std::make_unique<SqliteStore>(); }},
     };
+#ifdef TXM_HAS_DYNAMODB
+    for (StoreKind& kind : dynamodb_stores())
+        kinds.push_back(std::move(kind));
+#endif
+    return kinds;
 }
 
 StoredMessage message_of(const std::string& aggregate_id, const std::string& payload, const std::string& topic) {

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "stores/dynamodb/lease.hpp"
+#include "stores/dynamodb/turns.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace txm::dynamodb::detail {
+
+/// Writes under the lease of an outbox: each transaction has it as one of its conditions. One at a time, because all of them
+/// touch the item of the lease and would get into each other's way.
+/// *Thread safety*: any number of coroutines and threads.
+class FencedWriter {
+public:
+    /// Of a transaction of 100, without the lease.
+    static constexpr std::size_t max_elements = 95;
+
+    FencedWriter(DatabaseImpl& db, Lease& lease, std::string outbox_table)
+        : db_(db), lease_(lease), outbox_(std::move(outbox_table)) {}
+
+    /// @throws FenceLostError unless the lease is held
+    boost::asio::awaitable<void> keep_lease();
+
+    /// Writes all of it or nothing. Gives the numbers of the elements whose condition did not hold; then nothing was written.
+    /// @param elements at most max_elements
+    /// @throws FenceLostError; Error(store_unavailable): perhaps it was written
+    boost::asio::awaitable<std::vector<std::size_t>> write(const std::vector<std::string>& elements);
+
+private:
+    void check_held() const;
+    boost::asio::awaitable<bool> try_write(std::string body, std::vector<std::size_t>& failed);
+
+    DatabaseImpl& db_;
+    Lease& lease_;
+    const std::string outbox_;
+    Turns turns_;
+};
+
+}  // namespace txm::dynamodb::detail
