@@ -1,4 +1,5 @@
 #include "commit.hpp"
+#include "dynamodb.hpp"
 #include "latency.hpp"
 #include "measure.hpp"
 #include "relay.hpp"
@@ -19,7 +20,7 @@ int main(int argc, char** argv) {
         if (first == "latency-consumer")
             return latency_consumer(argv[2]);
         if (argc < 3) {
-            std::cerr << "usage: txm_bench DIRECTORY TXM_PROGRAM [commit|relay|scaling|latency]...\n";
+            std::cerr << "usage: txm_bench DIRECTORY TXM_PROGRAM [commit|relay|scaling|latency|dynamodb]...\n";
             return 2;
         }
         const std::string directory = first, txm = argv[2];
@@ -34,6 +35,10 @@ int main(int argc, char** argv) {
             measure_scaling(directory, txm);
         if (wants("latency"))
             measure_latency(directory, std::filesystem::read_symlink("/proc/self/exe"), txm);
+#if TXM_BENCH_DYNAMODB
+        if (wants("dynamodb"))
+            measure_dynamodb();
+#endif
         return all_met() ? 0 : 1;
     } catch (const std::exception& e) {
         std::cerr << "txm_bench: " << e.what() << '\n';

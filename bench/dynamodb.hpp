@@ -1,0 +1,7 @@
+#pragma once
+
+namespace txm::bench {
+
+void measure_dynamodb();
+
+}  // namespace txm::bench
