@@ -1,0 +1,62 @@
+#pragma once
+
+#include "brokers/aws/sqs.hpp"
+#include "txm/aws.hpp"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace txm::aws::detail {
+
+/// Where the messages of a topic go.
+class Target {
+public:
+    virtual ~Target() = default;
+
+    virtual const char* service() const noexcept = 0;
+
+    /// Of the largest message, attributes included, in bytes.
+    virtual std::size_t max_message() const noexcept = 0;
+
+    /// @throws Error(invalid_message) for a topic that can have none
+    virtual std::string name_of(std::string_view topic) const = 0;
+
+    /// What requests call the topic or queue of that name, which is made when it is missing and may be made; empty: there is
+    /// none.
+    virtual awaitable<std::string> look_up(std::string name) = 0;
+
+    virtual awaitable<std::vector<EntryResult>> send(const std::string& address,
+                                                     std::span<const WireMessage* const> messages) = 0;
+};
+
+/// Splits batches into requests and sends these at the same time: at most ten messages and 256 KiB each, and never two of
+/// one aggregate, neither in one request nor at once: the second one is sent when the first one is acknowledged.
+class BatchPublisher : public std::enable_shared_from_this<BatchPublisher> {
+public:
+    BatchPublisher(std::unique_ptr<Target> target, BrokerOptions options);
+
+    awaitable<void> publish(PublishBatch& batch);
+    std::size_t max_concurrent_batches() const noexcept;
+
+private:
+    struct Entry;
+    struct Sending;
+    using Entries = std::vector<Entry>;
+
+    Entries encode(PublishBatch& batch, std::span<const StoredMessage* const> messages) const;
+    void spawn(const std::shared_ptr<Sending>& sending, awaitable<void> body);
+    awaitable<void> send_topic(std::shared_ptr<Sending> sending, Entries entries);
+    awaitable<void> send_request(std::shared_ptr<Sending> sending, std::string topic, Entries entries,
+                                 bool is_second_try);
+    awaitable<std::string> address_of(std::string topic);
+
+    const std::unique_ptr<Target> target_;
+    const BrokerOptions options_;
+    std::unordered_map<std::string, std::string> addresses_;  ///< by topic
+};
+
+}  // namespace txm::aws::detail

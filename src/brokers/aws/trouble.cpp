@@ -1,0 +1,63 @@
+#include "brokers/aws/trouble.hpp"
+
+#include "aws/client.hpp"
+#include "txm/error.hpp"
+
+#include <string_view>
+
+namespace txm::aws::detail {
+
+namespace {
+
+const ServiceError* service_error(const std::exception_ptr& error) {
+    // The exception lives as long as the pointer does.
+    try {
+        std::rethrow_exception(error);
+    } catch (const ServiceError& e) {
+        return &e;
+    } catch (...) {
+        return nullptr;
+    }
+}
+
+bool is_denied(std::string_view type) noexcept {
+    return type.starts_with("AccessDenied") || type.starts_with("AuthorizationError");
+}
+
+}  // namespace
+
+std::exception_ptr as_unavailable(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const ServiceError& e) {
+        if (e.code() == Errc::store_unavailable || is_denied(e.type()))
+            return std::make_exception_ptr(Error(Errc::broker_unavailable, e.what(), {}, e.type()));
+        return error;
+    } catch (const UnansweredError& e) {
+        return std::make_exception_ptr(Error(Errc::broker_unavailable, e.what(), {}, e.native_code()));
+    } catch (const Error& e) {
+        if (e.code() == Errc::store_unavailable)
+            return std::make_exception_ptr(Error(Errc::broker_unavailable, e.what(), {}, e.native_code()));
+        return error;
+    } catch (...) {
+        return error;
+    }
+}
+
+bool is_missing(const std::exception_ptr& error) {
+    const auto* e = service_error(error);
+    return e && (e->code() == Errc::schema_missing || e->type() == "NotFound" || e->type() == "NotFoundException" ||
+                 e->type() == "QueueDoesNotExist");
+}
+
+bool is_refusal(const std::exception_ptr& error) {
+    const auto* e = service_error(error);
+    return e && e->code() == Errc::not_supported && e->status() < 500;
+}
+
+const char* type_of(const std::exception_ptr& error) {
+    const auto* e = service_error(error);
+    return e ? e->type().c_str() : "";
+}
+
+}  // namespace txm::aws::detail

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <exception>
+
+namespace txm::aws::detail {
+
+/// What went wrong, as the relay and the consumer know it: Error(broker_unavailable) for all that waiting can mend, and for
+/// a missing permission, which may be that of one topic among many. Anything else as it is.
+std::exception_ptr as_unavailable(const std::exception_ptr& error);
+
+/// The topic or queue does not exist.
+bool is_missing(const std::exception_ptr& error);
+
+/// The service refused the request for what is in it, not for who sent it or when.
+bool is_refusal(const std::exception_ptr& error);
+
+/// The service's own name of the error, such as `InvalidParameter`; empty when it is not the service's.
+const char* type_of(const std::exception_ptr& error);
+
+}  // namespace txm::aws::detail
