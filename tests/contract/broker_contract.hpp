@@ -32,11 +32,16 @@ struct BrokerKind {
     bool has_groups = true;        ///< several groups each get everything
     bool has_from_end = true;      ///< a new group can start at the end
     bool shares_group = true;      ///< several members of a group share its lanes, in order
+    bool keeps_order = true;       ///< an aggregate's messages come in the order in which they were published
+    bool runs_ahead = true;        ///< what follows in a lane comes before its first delivery is acknowledged
 
     friend std::ostream& operator<<(std::ostream& out, const BrokerKind& kind) { return out << kind.name; }
 };
 
 /// The brokers that this build has.
 std::vector<BrokerKind> broker_kinds();
+
+/// SNS and SQS, standard and FIFO, on each of the servers that play them.
+std::vector<BrokerKind> aws_broker_kinds();
 
 }  // namespace txm::test

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <iterator>
 #include <thread>
 
 namespace txm::test {
@@ -30,6 +31,28 @@ protected:
         if (!ability)
             std::printf("note: broker %s: %s\n", GetParam().name.c_str(), what);
         return ability;
+    }
+
+    /// Receives until there are `count`; acknowledges on the way where the rest of a lane would not come otherwise.
+    std::vector<Delivery> receive_all(Subscription& subscription, std::size_t count) const {
+        if (GetParam().runs_ahead)
+            return receive(subscription, count);
+        std::vector<Delivery> all;
+        while (all.size() < count) {
+            std::vector<Delivery> some = sync_wait(subscription.receive(count - all.size()));
+            if (some.empty())
+                break;
+            acknowledge(subscription, some);
+            std::ranges::move(some, std::back_inserter(all));
+        }
+        return all;
+    }
+
+    /// Numbers as they came, or sorted when the broker promises no order.
+    std::vector<std::string> ordered(std::vector<std::string> arrived) const {
+        if (!declares(GetParam().keeps_order, "an aggregate's messages may come in any order"))
+            std::ranges::sort(arrived, {}, [](const auto& number) { return std::stoi(number); });
+        return arrived;
     }
 
     std::unique_ptr<Broker> broker_ = GetParam().make();
@@ -96,9 +119,9 @@ TEST_P(BrokerContract, an_aggregate_keeps_its_order_across_batches) {
         ASSERT_EQ(publish(*publisher_, batch), batch.size());
     }
     const auto subscription = member();
-    const auto received = receive(*subscription, 120);
+    const auto received = receive_all(*subscription, 120);
     for (const auto& aggregate : aggregates)
-        EXPECT_EQ(payloads_of(received, aggregate), numbers(1, 40)) << aggregate;
+        EXPECT_EQ(ordered(payloads_of(received, aggregate)), numbers(1, 40)) << aggregate;
 }
 
 TEST_P(BrokerContract, what_was_not_acknowledged_comes_again_in_order) {
@@ -110,10 +133,12 @@ TEST_P(BrokerContract, what_was_not_acknowledged_comes_again_in_order) {
     {
         const auto subscription = member();
         const auto received = receive(*subscription, 10);
-        acknowledge(*subscription, std::span(received).first(4));
+        for (const Delivery& delivery : received)
+            if (std::stoi(delivery.message.payload) <= 4)
+                acknowledge(*subscription, std::span(&delivery, 1));
     }
     const auto subscription = member();
-    EXPECT_EQ(payloads(receive(*subscription, 6)), numbers(5, 10));
+    EXPECT_EQ(ordered(payloads(receive(*subscription, 6))), numbers(5, 10));
 }
 
 TEST_P(BrokerContract, what_was_acknowledged_does_not_come_again) {
@@ -196,8 +221,8 @@ TEST_P(BrokerContract, groups_do_not_know_of_each_other) {
         publish(*publisher_, std::span(&m, 1));
     const auto billing = member("billing");
     const auto shipping = member("shipping");
-    EXPECT_THAT(payloads(drain(*billing)), ElementsAre("1", "2"));
-    EXPECT_THAT(payloads(drain(*shipping)), ElementsAre("1", "2"));
+    EXPECT_THAT(ordered(payloads(drain(*billing))), ElementsAre("1", "2"));
+    EXPECT_THAT(ordered(payloads(drain(*shipping))), ElementsAre("1", "2"));
 }
 
 TEST_P(BrokerContract, a_new_group_from_the_end_gets_what_comes_later) {
@@ -228,7 +253,7 @@ TEST_P(BrokerContract, receive_waits_for_a_message) {
     const std::vector first{message("orders", "anna", "1")}, second{message("orders", "anna", "2")};
     publish(*publisher_, first);
     const auto subscription = member();
-    receive(*subscription, 1);
+    receive_all(*subscription, 1);
     std::vector<Delivery> received;
     std::thread receiver([&] { received = receive(*subscription, 1); });
     publish(*publisher_, second);
@@ -301,7 +326,7 @@ TEST_P(BrokerContract, a_hundred_thousand_pass_one_that_is_stuck) {
         for (StoredMessage& other : others)
             other.message_id = new_uuid();
         publish(*publisher_, others);
-        const std::vector<Delivery> received = receive(*subscription, others.size());
+        const std::vector<Delivery> received = receive_all(*subscription, others.size());
         ASSERT_EQ(received.size(), others.size());
         acknowledge(*subscription, received);
     }

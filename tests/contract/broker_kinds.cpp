@@ -3,6 +3,9 @@
 #include "support/scratch_directory.hpp"
 #include "txm/local.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 namespace txm::test {
 namespace {
 
@@ -26,9 +29,13 @@ private:
 }  // namespace
 
 std::vector<BrokerKind> broker_kinds() {
-    return {
+    std::vector<BrokerKind> kinds{
         {.name = "local", .make = [] { return std::make_unique<LocalBroker>(); }},
     };
+#if TXM_TEST_AWS
+    std::ranges::move(aws_broker_kinds(), std::back_inserter(kinds));
+#endif
+    return kinds;
 }
 
 }  // namespace txm::test

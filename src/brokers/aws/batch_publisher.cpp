@@ -30,6 +30,17 @@ std::string bytes_text(std::size_t bytes) {
     return std::to_string(bytes) + " bytes";
 }
 
+/// There is no topic or queue, and none is to be made.
+bool is_nowhere(const std::exception_ptr& problem) {
+    try {
+        std::rethrow_exception(problem);
+    } catch (const Error& e) {
+        return e.code() == Errc::invalid_message;
+    } catch (...) {
+        return false;
+    }
+}
+
 /// The messages in waves: the first of each aggregate, then the second …
 std::vector<std::vector<const StoredMessage*>> waves_of(const PublishBatch& batch) {
     std::vector<std::vector<const StoredMessage*>> waves;
@@ -196,7 +207,7 @@ awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, s
         }
         co_return;
     }
-    if (problem && (is_refusal(problem) || is_missing(problem))) {
+    if (problem && (is_refusal(problem) || is_missing(problem) || is_nowhere(problem))) {
         try {
             std::rethrow_exception(problem);
         } catch (const std::exception& e) {
@@ -218,9 +229,9 @@ awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, s
             unknown = results[i].why.empty() ? "nothing" : results[i].why;
     }
     if (!unknown.empty())
-        throw Error(Errc::broker_unavailable,
-                    std::string(target_->service()) + " took only a part of a batch for topic " + topic + ": it says " +
-                        unknown);
+        throw Error(Errc::broker_unavailable, std::string(target_->service()) +
+                                                  " took only a part of a batch for topic " + topic + ": it says " +
+                                                  unknown);
 }
 
 awaitable<std::string> BatchPublisher::address_of(std::string topic) {
@@ -238,8 +249,8 @@ awaitable<std::string> BatchPublisher::address_of(std::string topic) {
     if (problem && !is_missing(problem))
         std::rethrow_exception(problem);
     if (address.empty())
-        throw Error(Errc::invalid_message, std::string("there is no ") + target_->service() + " topic or queue \"" + name +
-                                               "\" in the region: `txm migrate --broker` makes it");
+        throw Error(Errc::invalid_message, std::string("there is no ") + target_->service() + " topic or queue \"" +
+                                               name + "\" in the region: `txm migrate --broker` makes it");
     addresses_.emplace(std::move(topic), address);
     co_return address;
 }

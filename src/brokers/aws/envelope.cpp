@@ -17,7 +17,7 @@ namespace {
 
 namespace json = txm::detail::json;
 
-constexpr std::size_t compressed_from = 60'000;  // characters of `data`, as tomodachi counts
+constexpr std::size_t compressed_from = 60'000;   // characters of `data`, as tomodachi counts
 constexpr std::size_t largest_data = 64'000'000;  // a small message must not unpack to all the memory there is
 constexpr std::string_view compressed = "base64_gzip_json";
 
@@ -100,9 +100,9 @@ std::string text_of(std::string_view source) {
 
 std::string base64(std::string_view bytes) {
     std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-    const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(bytes.data()),
-                                     static_cast<int>(bytes.size()));
+    const int size =
+        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                        reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
     out.resize(static_cast<std::size_t>(size));
     return out;
 }
@@ -111,9 +111,9 @@ std::optional<std::string> from_base64(std::string_view text) {
     if (text.empty() || text.size() % 4 != 0)
         return std::nullopt;
     std::string out(text.size() / 4 * 3, '\0');
-    const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()),
-                                     static_cast<int>(text.size()));
+    const int size =
+        EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
     if (size < 0)
         return std::nullopt;
     const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
@@ -161,7 +161,8 @@ std::optional<Unwrapped> unwrap_tomodachi(std::string_view body) {
         const auto inner = [&](const std::string& name, std::string_view value) {
             if (name == "message_uuid") {
                 const std::string text = text_of(value);
-                envelope.message_id = Uuid::try_parse(std::string_view(text).substr(text.rfind('.') + 1)).value_or(Uuid{});
+                envelope.message_id =
+                    Uuid::try_parse(std::string_view(text).substr(text.rfind('.') + 1)).value_or(Uuid{});
             } else if (name == "timestamp") {
                 double seconds = 0;
                 const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);

@@ -25,9 +25,9 @@ Wrapped wrap_for_tomodachi(const StoredMessage& message);
 
 /// What an envelope says.
 struct Unwrapped {
-    std::string data;      ///< the source text of the value
+    std::string data;  ///< the source text of the value
     std::string topic;
-    Uuid message_id;       ///< nil when there is none
+    Uuid message_id;  ///< nil when there is none
     std::optional<Timestamp> created_at;
 };
 

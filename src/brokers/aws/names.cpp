@@ -24,9 +24,10 @@ std::string checked(std::string name, bool fifo, std::size_t longest, const char
     if (fifo)
         name += ".fifo";
     if (name.size() > longest)
-        throw Error(Errc::invalid_message, std::string("no ") + what + " can be called \"" + name + "\": its name has " +
-                                               std::to_string(name.size()) + " characters and may have " +
-                                               std::to_string(longest) + "; choose a shorter topic or prefix");
+        throw Error(Errc::invalid_message, std::string("no ") + what + " can be called \"" + name +
+                                               "\": its name has " + std::to_string(name.size()) +
+                                               " characters and may have " + std::to_string(longest) +
+                                               "; choose a shorter topic or prefix");
     return name;
 }
 

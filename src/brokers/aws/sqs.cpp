@@ -242,8 +242,7 @@ awaitable<std::vector<EntryResult>> Sqs::hide(const std::string& url, std::span<
     }
     body += "]}";
     const std::size_t count = receipts.size();
-    const Response answer =
-        co_await client_.call("AmazonSQS.ChangeMessageVisibilityBatch", std::move(body), options);
+    const Response answer = co_await client_.call("AmazonSQS.ChangeMessageVisibilityBatch", std::move(body), options);
     co_return results(answer.body, count);
 }
 

@@ -10,7 +10,8 @@ namespace {
 constexpr std::string_view noncharacter = "\xef\xbf";
 
 std::size_t find_noncharacter(std::string_view text, std::size_t from) noexcept {
-    for (std::size_t at = text.find(noncharacter, from); at != std::string_view::npos; at = text.find(noncharacter, at + 1))
+    for (std::size_t at = text.find(noncharacter, from); at != std::string_view::npos;
+         at = text.find(noncharacter, at + 1))
         if (at + 2 < text.size() && static_cast<unsigned char>(text[at + 2]) >= 0xbe)
             return at;
     return std::string_view::npos;

@@ -46,18 +46,12 @@ std::exception_ptr as_unavailable(const std::exception_ptr& error) {
 
 bool is_missing(const std::exception_ptr& error) {
     const auto* e = service_error(error);
-    return e && (e->code() == Errc::schema_missing || e->type() == "NotFound" || e->type() == "NotFoundException" ||
-                 e->type() == "QueueDoesNotExist");
+    return e && e->code() == Errc::schema_missing;
 }
 
 bool is_refusal(const std::exception_ptr& error) {
     const auto* e = service_error(error);
     return e && e->code() == Errc::not_supported && e->status() < 500;
-}
-
-const char* type_of(const std::exception_ptr& error) {
-    const auto* e = service_error(error);
-    return e ? e->type().c_str() : "";
 }
 
 }  // namespace txm::aws::detail

@@ -14,7 +14,4 @@ bool is_missing(const std::exception_ptr& error);
 /// The service refused the request for what is in it, not for who sent it or when.
 bool is_refusal(const std::exception_ptr& error);
 
-/// The service's own name of the error, such as `InvalidParameter`; empty when it is not the service's.
-const char* type_of(const std::exception_ptr& error);
-
 }  // namespace txm::aws::detail

@@ -24,9 +24,8 @@ constexpr std::string_view as_empty = "empty";  // SQS takes no empty body
 constexpr std::string_view as_tomodachi = "tomodachi";
 constexpr std::string_view as_tomodachi_text = "tomodachi-text";
 
-constexpr std::array<std::string_view, 9> own_names{"message-id", "aggregate-id", "correlation-id",
-                                                    "type",       "topic",        "created-at",
-                                                    "stored-at",  "sequence",     "replays"};
+constexpr std::array<std::string_view, 9> own_names{"message-id", "aggregate-id", "correlation-id", "type",   "topic",
+                                                    "created-at", "stored-at",    "sequence",       "replays"};
 
 bool is_own(std::string_view name) noexcept {
     return name == "payload-encoding" || std::ranges::find(own_names, name) != own_names.end();
