@@ -74,6 +74,7 @@ public:
     std::chrono::seconds visibility{
         30};                        ///< extended while a handler runs; what is not acknowledged comes again after it
     std::chrono::seconds wait{20};  ///< of one long poll
+    std::size_t max_polls = 8;      ///< of a queue at the same time, while it is busy; one while it is quiet
     int max_attempts = 10;          ///< of the consumer: the queue's own redrive policy must allow ten times that
 };
 

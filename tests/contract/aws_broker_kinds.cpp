@@ -13,7 +13,9 @@ namespace {
 class AwsBroker final : public Broker {
 public:
     AwsBroker(const std::string& server, bool behind_sns, bool fifo)
-        : options_(aws_options(Server::shared(server), new_prefix(), fifo)), behind_sns_(behind_sns) {
+        : options_(aws_options(Server::shared(server), new_prefix(), fifo)),
+          behind_sns_(behind_sns),
+          is_atomic_(server != "moto") {
         // A topic keeps nothing for a queue that is subscribed later: groups are made before anything is published, as
         // `txm migrate` does.
         if (behind_sns_)
@@ -37,11 +39,14 @@ private:
         options.behind_sns = behind_sns_;
         options.visibility = std::chrono::minutes{10};  // longer than any test: nothing comes again by itself
         options.wait = std::chrono::seconds{1};
+        if (!is_atomic_)
+            options.max_polls = 1;
         return options;
     }
 
     const aws::BrokerOptions options_;
     const bool behind_sns_;
+    const bool is_atomic_;  ///< two receives at the same time do not get the same message
 };
 
 }  // namespace
@@ -56,8 +61,10 @@ std::vector<BrokerKind> aws_broker_kinds() {
                 kind.make = [=] { return std::make_unique<AwsBroker>(server, behind_sns, fifo); };
                 kind.knows_duplicates = fifo;
                 kind.has_groups = kind.has_from_end = behind_sns;
-                kind.shares_group = kind.keeps_order = fifo;
+                kind.keeps_order = fifo;
+                kind.shares_group = fifo && server == "fauxqs";
                 kind.runs_ahead = !fifo;
+                kind.carries_many = server == "fauxqs";
                 kinds.push_back(std::move(kind));
             }
     return kinds;

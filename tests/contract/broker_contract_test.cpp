@@ -132,13 +132,17 @@ TEST_P(BrokerContract, what_was_not_acknowledged_comes_again_in_order) {
         publish(*publisher_, std::span(&m, 1));
     {
         const auto subscription = member();
-        const auto received = receive(*subscription, 10);
-        for (const Delivery& delivery : received)
-            if (std::stoi(delivery.message.payload) <= 4)
-                acknowledge(*subscription, std::span(&delivery, 1));
+        if (GetParam().runs_ahead) {
+            for (const Delivery& delivery : receive(*subscription, 10))
+                if (std::stoi(delivery.message.payload) <= 4)
+                    acknowledge(*subscription, std::span(&delivery, 1));
+        } else {
+            receive_all(*subscription, 4);
+            receive(*subscription, 1);
+        }
     }
     const auto subscription = member();
-    EXPECT_EQ(ordered(payloads(receive(*subscription, 6))), numbers(5, 10));
+    EXPECT_EQ(ordered(payloads(receive_all(*subscription, 6))), numbers(5, 10));
 }
 
 TEST_P(BrokerContract, what_was_acknowledged_does_not_come_again) {
@@ -301,6 +305,8 @@ TEST_P(BrokerContract, drain_ends_at_what_was_there_and_waits_for_what_is_in_fli
 }
 
 TEST_P(BrokerContract, many_acknowledgements_at_once) {
+    if (!declares(GetParam().carries_many, "it is too slow for thousands of messages"))
+        return;
     std::vector<StoredMessage> sent;
     for (int i = 0; i < 2'000; ++i)
         sent.push_back(message("orders", "customer-" + std::to_string(i), std::to_string(i)));
@@ -315,6 +321,8 @@ TEST_P(BrokerContract, many_acknowledgements_at_once) {
 }
 
 TEST_P(BrokerContract, a_hundred_thousand_pass_one_that_is_stuck) {
+    if (!declares(GetParam().carries_many, "it is too slow for thousands of messages"))
+        return;
     const std::vector stuck{message("orders", "anna", "stuck")};
     publish(*publisher_, stuck);
     auto subscription = member();

@@ -24,16 +24,16 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t most = 10;       // messages a request
-constexpr std::size_t most_polls = 8;  // of a queue at the same time
-constexpr auto drained_after = 2s;     // without a delivery
-constexpr auto least_wait = 100ms;     // between polls that bring nothing at once
-constexpr auto wait_in_turns = 1s;     // of a poll that keeps another queue waiting for its turn
+constexpr std::size_t most = 10;    // messages a request
+constexpr auto drained_after = 2s;  // without a delivery
+constexpr auto least_wait = 100ms;  // between polls that bring nothing at once
+constexpr auto wait_in_turns = 1s;  // of a poll that keeps another queue waiting for its turn
 
 /// Every poll has a connection for itself, so that acknowledgements do not wait for them.
-ClientOptions with_polls(ClientOptions options, std::size_t queues) {
-    options.max_connections += queues * most_polls;
-    return options;
+ClientOptions with_polls(const SubscriptionOptions& options, std::size_t queues) {
+    ClientOptions result = options.broker.client;
+    result.max_connections += queues * std::max<std::size_t>(1, options.max_polls);
+    return result;
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ struct Reader::Queue {
 Reader::Reader(asio::any_io_executor executor, std::vector<std::string> topics, SubscriptionOptions options)
     : executor_(std::move(executor)),
       options_(std::move(options)),
-      sqs_(std::make_unique<Sqs>(with_polls(options_.broker.client, topics.size()))),
+      sqs_(std::make_unique<Sqs>(with_polls(options_, topics.size()))),
       sns_(std::make_unique<Sns>(options_.broker.client)),
       pause_(executor_),
       closed_(executor_) {
@@ -213,7 +213,7 @@ awaitable<void> Reader::fetch(Queue& queue, std::size_t max) {
     queue.failures = 0;
     const Time now = steady_clock::now();
     if (messages.size() == max)
-        queue.parallel = std::min(2 * queue.parallel, most_polls);
+        queue.parallel = std::clamp<std::size_t>(2 * queue.parallel, 1, std::max<std::size_t>(1, options_.max_polls));
     else if (messages.size() < max / 2)
         queue.parallel = std::max<std::size_t>(1, queue.parallel / 2);
     if (!messages.empty()) {
