@@ -99,8 +99,8 @@ TEST(AwsWire, nothing_is_sent_that_sqs_would_replace) {
 
 TEST(AwsWire, user_headers_do_not_meet_those_of_txm) {
     StoredMessage message = with_payload("{}");
-    message.headers = {{"sequence", "mine"}, {"message-id", "x"}, {"~sequence", "y"}, {"payload-encoding", "base64"},
-                       {"stored-at", ""},    {"epoch", "3"}};
+    message.headers = {{"sequence", "mine"},           {"message-id", "x"}, {"~sequence", "y"},
+                       {"payload-encoding", "base64"}, {"stored-at", ""},   {"epoch", "3"}};
     const StoredMessage arrived = through(message).message;
     EXPECT_EQ(arrived.headers, message.headers);
     EXPECT_EQ(arrived.sequence, message.sequence);
@@ -110,7 +110,7 @@ TEST(AwsWire, user_headers_do_not_meet_those_of_txm) {
 
 TEST(AwsWire, any_payload_arrives_as_it_was) {
     for (const Envelope envelope : {Envelope::none, Envelope::tomodachi})
-        for (const std::string payload :
+        for (const std::string& payload :
              {std::string(), std::string("{\"total\":1.50}"), std::string("not JSON"), std::string("\"a JSON string\""),
               std::string("\0\x7f", 2), std::string("\xef\xbf\xbf"), std::string("1e400"),
               std::string(R"({"Type":"Notification","MessageId":"1","TopicArn":"a","Message":"b"})"),
@@ -188,10 +188,10 @@ TEST(AwsWire, the_group_of_a_foreign_message_is_its_aggregate_and_attributes_are
 TEST(AwsWire, what_sns_wrapped_is_unwrapped) {
     const std::string notification = R"({"Type":"Notification","MessageId":"m-1","TopicArn":"arn:aws:sns:x:1:orders",)"
                                      R"("Message":"{\"a\": 1.50}","Timestamp":"2024-01-02T03:04:05Z")";
-    const std::string own = notification +
-                            R"(,"MessageAttributes":{"message-id":{"Type":"String","Value":)"
-                            R"("0190d6a4-1c2b-7d3e-8f40-5a6b7c8d9e0f"},"aggregate-id":{"Type":"String","Value":"anna"},)"
-                            R"("txm-headers":{"Type":"String","Value":"{\"sequence\":\"7\",\"shop\":\"one\"}"}}})";
+    const std::string own =
+        notification + R"(,"MessageAttributes":{"message-id":{"Type":"String","Value":)"
+                       R"("0190d6a4-1c2b-7d3e-8f40-5a6b7c8d9e0f"},"aggregate-id":{"Type":"String","Value":"anna"},)"
+                       R"("txm-headers":{"Type":"String","Value":"{\"sequence\":\"7\",\"shop\":\"one\"}"}}})";
     const StoredMessage message = from_wire(foreign(own), "orders").message;
     EXPECT_EQ(message.message_id.to_string(), "0190d6a4-1c2b-7d3e-8f40-5a6b7c8d9e0f");
     EXPECT_EQ(message.aggregate_id.str(), "anna");
@@ -236,7 +236,8 @@ TEST(AwsEnvelope, one_from_a_tomodachi_service_is_understood) {
         R"({"service": {"name": "shop", "uuid": "3f0c"}, "metadata": {"message_uuid": )"
         R"("5d4f.7c9e6679-7425-40de-944b-e07fc1f90ae7", "protocol_version": "tomodachi-json-base--1.0.0", )"
         R"("compatible_protocol_versions": ["json_base-wip"], "timestamp": 1704164645.25, "topic": "orders", )";
-    const std::string packed = head + R"("data_encoding": "base64_gzip_json"}, "data": "eJyrVirJL0nMUbJSMNQzrQUAIycETw=="})";
+    const std::string packed =
+        head + R"("data_encoding": "base64_gzip_json"}, "data": "eJyrVirJL0nMUbJSMNQzrQUAIycETw=="})";
     const StoredMessage message = from_wire(foreign(packed), "orders").message;
     EXPECT_EQ(message.payload, "{\"total\": 1.5}");
     EXPECT_EQ(message.message_id.to_string(), "7c9e6679-7425-40de-944b-e07fc1f90ae7");
@@ -249,9 +250,8 @@ TEST(AwsEnvelope, one_from_a_tomodachi_service_is_understood) {
 }
 
 TEST(AwsEnvelope, one_that_cannot_be_unpacked_arrives_as_it_is) {
-    const std::string broken =
-        R"({"metadata":{"message_uuid":".x","protocol_version":"tomodachi-json-base--1.0.0",)"
-        R"("data_encoding":"base64_gzip_json"},"data":"eJyr"})";
+    const std::string broken = R"({"metadata":{"message_uuid":".x","protocol_version":"tomodachi-json-base--1.0.0",)"
+                               R"("data_encoding":"base64_gzip_json"},"data":"eJyr"})";
     EXPECT_EQ(from_wire(foreign(broken), "orders").message.payload, broken);
 }
 

@@ -1,0 +1,324 @@
+#include "support/aws_names.hpp"
+#include "support/broker_messages.hpp"
+#include "support/fake_http.hpp"
+#include "support/server.hpp"
+#include "txm/aws.hpp"
+#include "txm/error.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+
+namespace txm::test {
+namespace {
+
+namespace json = boost::json;
+using Report = PublishBatch::Report;
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+aws::BrokerOptions options_for(const FakeHttp& fake, bool fifo = false) {
+    aws::ClientOptions client{"us-east-1"};
+    client.endpoint = fake.endpoint();
+    client.credentials = aws::Credentials{"test", "test"};
+    client.max_attempts = 2;
+    aws::BrokerOptions options{client};
+    options.fifo = fifo;
+    return options;
+}
+
+/// An SQS that has every queue, and says of each entry what the test does.
+class FakeSqs {
+public:
+    using Entry = json::object;
+    /// Empty: taken. Otherwise `Code`, after `!` when the sender is to blame.
+    std::function<std::string(const Entry&)> verdict = [](const Entry&) { return std::string(); };
+    std::function<HttpAnswer(const json::object&)> whole_request{};
+    int together = 0;  ///< nothing is answered before so many requests are there at the same time
+
+    FakeHttp http{[this](const HttpRequest& request) { return answer(request); }};
+
+    std::vector<std::vector<Entry>> batches() const {
+        const std::lock_guard lock(mutex_);
+        return batches_;
+    }
+    bool were_together() const {
+        const std::lock_guard lock(mutex_);
+        return most_at_once_ >= together;
+    }
+
+private:
+    HttpAnswer answer(const HttpRequest& request) {
+        const json::object body = json::parse(request.body).as_object();
+        if (request.header("x-amz-target") == "AmazonSQS.GetQueueUrl")
+            return HttpAnswer(200,
+                              R"({"QueueUrl":"http://q/1/)" + std::string(body.at("QueueName").as_string()) + "\"}");
+        {
+            std::unique_lock lock(mutex_);
+            most_at_once_ = std::max(most_at_once_, ++at_once_);
+            changed_.notify_all();
+            changed_.wait_for(lock, std::chrono::seconds{10}, [this] { return most_at_once_ >= together; });
+            --at_once_;
+        }
+        std::vector<Entry> entries;
+        json::array done, failed;
+        for (const json::value& value : body.at("Entries").as_array()) {
+            const Entry& entry = entries.emplace_back(value.as_object());
+            const std::string why = verdict(entry);
+            if (why.empty())
+                done.push_back(json::object{{"Id", entry.at("Id")}});
+            else
+                failed.push_back(json::object{{"Id", entry.at("Id")},
+                                              {"SenderFault", why.starts_with('!')},
+                                              {"Code", why.starts_with('!') ? why.substr(1) : why},
+                                              {"Message", "as the test says"}});
+        }
+        HttpAnswer result(200, json::serialize(json::object{{"Successful", done}, {"Failed", failed}}));
+        if (whole_request)
+            result = whole_request(body);
+        const std::lock_guard lock(mutex_);
+        batches_.push_back(std::move(entries));
+        return result;
+    }
+
+    mutable std::mutex mutex_;
+    std::vector<std::vector<Entry>> batches_;
+    std::condition_variable changed_;
+    int at_once_ = 0, most_at_once_ = 0;
+};
+
+std::string text(const json::object& object, const char* name) {
+    return std::string(object.at(name).as_string());
+}
+
+/// Publishes as a relay does: on an executor that goes on meanwhile.
+std::exception_ptr publish_async(Publisher& publisher, PublishBatch& batch) {
+    boost::asio::io_context context;
+    std::exception_ptr problem;
+    boost::asio::co_spawn(context, publisher.publish(batch), [&](std::exception_ptr e) { problem = e; });
+    context.run();
+    return problem;
+}
+
+std::string what(const std::exception_ptr& problem) {
+    try {
+        if (problem)
+            std::rethrow_exception(problem);
+        return {};
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code(), Errc::broker_unavailable) << e.what();
+        return e.what();
+    }
+}
+
+std::vector<StoredMessage> messages(int count, const std::string& topic = "orders") {
+    std::vector<StoredMessage> result;
+    for (int i = 0; i < count; ++i)
+        result.push_back(message(topic, topic + "-customer-" + std::to_string(i), std::to_string(i)));
+    return result;
+}
+
+TEST(SqsPublisher, sqs_batch_one_per_group) {
+    FakeSqs sqs;
+    aws::SqsPublisher publisher{options_for(sqs.http, true)};
+    std::vector<StoredMessage> sent;
+    for (int i = 1; i <= 3; ++i)
+        for (const char* aggregate : {"anna", "bert", "carl", "dora"})
+            sent.push_back(message("orders", aggregate, std::to_string(i)));
+    PublishBatch batch(sent);
+    EXPECT_EQ(what(publish_async(publisher, batch)), "");
+    std::map<std::string, std::vector<std::string>> arrived;
+    for (const auto& entries : sqs.batches()) {
+        std::set<std::string> groups;
+        for (const auto& entry : entries) {
+            EXPECT_TRUE(groups.insert(text(entry, "MessageGroupId")).second);
+            arrived[text(entry, "MessageGroupId")].push_back(text(entry, "MessageBody"));
+        }
+    }
+    ASSERT_EQ(arrived.size(), 4U);
+    for (const auto& [aggregate, numbers] : arrived)
+        EXPECT_THAT(numbers, ElementsAre("1", "2", "3")) << aggregate;
+}
+
+TEST(SqsPublisher, what_follows_a_message_that_was_not_taken_is_not_sent) {
+    FakeSqs sqs;
+    sqs.verdict = [](const auto& entry) {
+        const std::string body = text(entry, "MessageBody");
+        return body == "refused" ? "!InvalidMessageContents" : body == "lost" ? "InternalError" : "";
+    };
+    aws::SqsPublisher publisher{options_for(sqs.http, true)};
+    const std::vector sent{message("orders", "anna", "refused"), message("orders", "bert", "lost"),
+                           message("orders", "carl", "1"),       message("orders", "anna", "2"),
+                           message("orders", "bert", "2"),       message("orders", "carl", "2")};
+    PublishBatch batch(sent);
+    EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("InternalError"));
+    EXPECT_EQ(batch.report(0), Report::refused);
+    EXPECT_THAT(batch.reason(0), HasSubstr("InvalidMessageContents: as the test says"));
+    EXPECT_EQ(batch.report(1), Report::unknown);
+    EXPECT_EQ(batch.report(2), Report::acknowledged);
+    EXPECT_EQ(batch.report(3), Report::unknown);
+    EXPECT_EQ(batch.report(4), Report::unknown);
+    EXPECT_EQ(batch.report(5), Report::acknowledged);
+}
+
+TEST(SqsPublisher, many_requests_are_in_flight_at_once) {
+    FakeSqs sqs;
+    sqs.together = 10;
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    const auto sent = messages(200);
+    PublishBatch batch(sent);
+    EXPECT_EQ(what(publish_async(publisher, batch)), "");
+    EXPECT_THAT(sqs.batches(), SizeIs(20));
+    EXPECT_THAT(sqs.batches(), Each(SizeIs(10)));
+    EXPECT_TRUE(sqs.were_together());
+    EXPECT_GE(publisher.max_concurrent_batches(), 4U);
+}
+
+TEST(SqsPublisher, a_topic_that_fails_does_not_hold_up_another) {
+    FakeSqs sqs;
+    sqs.whole_request = [](const json::object& body) {
+        if (text(body, "QueueUrl").ends_with("credit"))
+            return HttpAnswer(500, R"({"__type":"InternalFailure","message":"down"})");
+        return HttpAnswer(200, R"({"Successful":[{"Id":"0"},{"Id":"1"}]})");
+    };
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    std::vector<StoredMessage> sent = messages(2, "credit");
+    std::ranges::copy(messages(2), std::back_inserter(sent));
+    PublishBatch batch(sent);
+    EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("down"));
+    EXPECT_EQ(batch.report(0), Report::unknown);
+    EXPECT_EQ(batch.report(2), Report::acknowledged);
+    EXPECT_EQ(batch.report(3), Report::acknowledged);
+    EXPECT_NE(publisher.destination(sent[0]), publisher.destination(sent[2]));
+}
+
+TEST(SqsPublisher, one_that_spoils_a_request_is_found_and_its_neighbours_are_sent) {
+    FakeSqs sqs;
+    sqs.whole_request = [](const json::object& body) {
+        for (const auto& entry : body.at("Entries").as_array())
+            if (text(entry.as_object(), "MessageBody") == "3")
+                return HttpAnswer(400, R"({"__type":"com.amazonaws.sqs#BatchRequestTooLong","message":"too long"})");
+        return HttpAnswer(200, R"({"Successful":[{"Id":"0"}]})");
+    };
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    const auto sent = messages(6);
+    PublishBatch batch(sent);
+    EXPECT_EQ(what(publish_async(publisher, batch)), "");
+    for (std::size_t i = 0; i < sent.size(); ++i)
+        EXPECT_EQ(batch.report(i), i == 3 ? Report::refused : Report::acknowledged) << i;
+    EXPECT_THAT(batch.reason(3), HasSubstr("too long"));
+}
+
+TEST(SqsPublisher, a_missing_permission_is_an_outage_of_its_topic) {
+    FakeSqs sqs;
+    sqs.whole_request = [](const json::object&) {
+        return HttpAnswer(
+            403, R"({"__type":"AccessDeniedException","message":"not authorized to perform sqs:SendMessage"})");
+    };
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    const auto sent = messages(1);
+    PublishBatch batch(sent);
+    EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("sqs:SendMessage"));
+    EXPECT_EQ(batch.report(0), Report::unknown);
+}
+
+TEST(SqsPublisher, requests_are_small_enough) {
+    FakeSqs sqs;
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    auto sent = messages(30);
+    for (StoredMessage& m : sent)
+        m.payload = std::string(100'000, 'x');
+    sent[7].payload = std::string(1'000'000, 'x');
+    PublishBatch batch(sent);
+    EXPECT_EQ(what(publish_async(publisher, batch)), "");
+    for (const auto& entries : sqs.batches()) {
+        std::size_t size = 0;
+        for (const auto& entry : entries)
+            size += text(entry, "MessageBody").size();
+        EXPECT_TRUE(size <= 262'144 || entries.size() == 1) << size;
+    }
+    EXPECT_LT(sqs.batches().size(), 20U);
+}
+
+/// Servers that play SNS and SQS.
+class AwsPublishers : public testing::TestWithParam<const char*> {
+protected:
+    const Server& server_ = Server::shared(GetParam());
+    aws::BrokerOptions options_ = aws_options(server_, new_prefix());
+
+    aws::SubscriptionOptions reading(bool behind_sns) const {
+        aws::SubscriptionOptions options{options_};
+        options.behind_sns = behind_sns;
+        options.wait = std::chrono::seconds{1};
+        options.max_polls = 1;
+        return options;
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(Servers, AwsPublishers, testing::Values("fauxqs", "moto"),
+                         [](const auto& server) { return std::string(server.param); });
+
+TEST_P(AwsPublishers, a_message_that_is_too_large_does_not_hold_up_its_neighbours) {
+    sync_wait(aws::subscribe({"orders"}, reading(true)));
+    for (const bool sns : {true, false}) {
+        std::unique_ptr<Publisher> publisher;
+        if (sns)
+            publisher = std::make_unique<aws::SnsPublisher>(options_);
+        else
+            publisher = std::make_unique<aws::SqsPublisher>(options_);
+        auto sent = messages(12);
+        sent[4].payload = std::string(sns ? 262'144 : 1'048'576, 'x');  // and its headers
+        sent[5].payload = std::string(sns ? 261'000 : 1'040'000, 'x');
+        PublishBatch batch(sent);
+        EXPECT_EQ(what(publish_async(*publisher, batch)), "");
+        for (std::size_t i = 0; i < sent.size(); ++i)
+            EXPECT_EQ(batch.report(i), i == 4 ? Report::refused : Report::acknowledged) << i << batch.reason(i);
+        EXPECT_THAT(batch.reason(4), HasSubstr(sns ? "SNS takes 262144 bytes" : "SQS takes 1048576 bytes"));
+        aws::Subscription subscription{{"orders"}, reading(sns)};
+        EXPECT_EQ(drain(subscription).size(), 11U);
+    }
+}
+
+TEST_P(AwsPublishers, a_topic_that_can_have_no_name_is_refused) {
+    aws::SnsPublisher sns{options_};
+    const std::vector sent{message("orders.created", "anna", "1"), message("orders", "bert", "2")};
+    PublishBatch batch(sent);
+    EXPECT_EQ(what(publish_async(sns, batch)), "");
+    EXPECT_EQ(batch.report(0), Report::refused);
+    EXPECT_THAT(batch.reason(0), HasSubstr("letters, digits"));
+    EXPECT_EQ(batch.report(1), Report::acknowledged);
+}
+
+TEST_P(AwsPublishers, what_is_missing_and_must_not_be_made_is_refused_by_name) {
+    aws::SnsPublisher maker{options_};
+    const std::vector existing{message("orders", "bert", "2")};
+    ASSERT_EQ(publish(maker, existing), 1U);
+    options_.create = false;
+    aws::SnsPublisher sns{options_};
+    aws::SqsPublisher sqs{options_};
+    const std::vector sent{message("credit", "anna", "1"), message("orders", "bert", "2")};
+    PublishBatch batch(sent), to_queues(sent);
+    EXPECT_EQ(what(publish_async(sns, batch)), "");
+    EXPECT_EQ(batch.report(0), Report::refused);
+    EXPECT_THAT(batch.reason(0), HasSubstr(options_.prefix + "credit"));
+    EXPECT_THAT(batch.reason(0), HasSubstr("txm migrate --broker"));
+    EXPECT_EQ(batch.report(1), Report::acknowledged);
+    EXPECT_EQ(what(publish_async(sqs, to_queues)), "");
+    EXPECT_EQ(to_queues.report(0), Report::refused);
+    EXPECT_THAT(to_queues.reason(0), HasSubstr("txm migrate --broker"));
+}
+
+}  // namespace
+}  // namespace txm::test
