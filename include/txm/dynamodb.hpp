@@ -130,6 +130,9 @@ public:
     void remove(std::string table, Item key) { add(Write::remove(std::move(table), std::move(key))); }
 
     /// Reads a committed item, strongly consistent; does not see what is staged.
+    /// @code
+    /// const auto account = co_await session.get("accounts", txm::dynamodb::key("PK", id));
+    /// @endcode
     awaitable<std::optional<Item>> get(std::string table, Item key);
     /// All items of a query, every page of it.
     awaitable<std::vector<Item>> query(Query query);

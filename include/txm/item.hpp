@@ -78,4 +78,17 @@ private:
     Value value_;
 };
 
+/// A key of one attribute, or of two. In a `co_await` expression use it instead of `{{"PK", id}}`, which GCC 12 cannot compile
+/// there.
+inline Item key(std::string name, Attribute value) {
+    Item item;
+    item.emplace(std::move(name), std::move(value));
+    return item;
+}
+inline Item key(std::string hash_name, Attribute hash, std::string range_name, Attribute range) {
+    Item item = key(std::move(hash_name), std::move(hash));
+    item.emplace(std::move(range_name), std::move(range));
+    return item;
+}
+
 }  // namespace txm::dynamodb
