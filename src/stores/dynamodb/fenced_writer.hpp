@@ -32,7 +32,6 @@ public:
 
 private:
     void check_held() const;
-    boost::asio::awaitable<bool> try_write(std::string body, std::vector<std::size_t>& failed);
 
     DatabaseImpl& db_;
     Lease& lease_;
