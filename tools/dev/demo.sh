@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 . tools/dev/servers.sh
-if wants_help "$@"; then
+if wants_help "${@: -1}"; then
     cat <<'END'
 Usage: ./dev demo [FILE] [--no-kill] [--limit CENTS] [--store sqlite|dynamodb] [--broker local|sns]
 
