@@ -42,6 +42,12 @@ Counter counter_in(const Item& item, const Counter& expected) {
     return there;
 }
 
+/// The replay of a dead letter may have failed because there is none.
+bool requires_absence(const StagedWrite& write) noexcept {
+    const auto* received = std::get_if<InboxRow>(&write);
+    return !received || !received->incoming.replay;
+}
+
 std::exception_ptr refused(const std::string& what, const Reason& reason, const Uuid& message_id) {
     const std::string why = reason.message.empty() ? reason.code : reason.code + ": " + reason.message;
     return std::make_exception_ptr(Error(Errc::statement_failed,
@@ -76,7 +82,10 @@ Verdict Transaction::judge(const std::vector<Reason>& reasons, bool may_be_commi
         for (std::size_t i = 0; i < std::min(known, writes_.size()); ++i) {
             if (reasons[i].code != condition_failed || std::holds_alternative<Write>(writes_[i]))
                 continue;
-            if (reasons[i].there.empty() || is_ours(writes_[i], reasons[i].there))
+            // Without the item, the failed condition itself says that there is one.
+            const bool is_witness =
+                reasons[i].there.empty() ? requires_absence(writes_[i]) : is_ours(writes_[i], reasons[i].there);
+            if (is_witness)
                 return {Verdict::Kind::committed, {}};
         }
     }

@@ -111,7 +111,7 @@ Commit::Answer Commit::judge_refusal(const aws::ServiceError& refusal) {
     }
     error_ = std::current_exception();
     if (refusal.code() == Errc::store_unavailable)
-        return Answer::busy;
+        return Answer::throttled;
     if (refusal.type() == "ValidationException")
         error_ = std::make_exception_ptr(Error(Errc::statement_failed,
                                                "DynamoDB refused the transaction (" + refusal.message() +
@@ -129,13 +129,12 @@ Commit::Answer Commit::judge_refusal(const aws::ServiceError& refusal) {
 
 awaitable<void> Commit::run() {
     const auto deadline = Clock::now() + db_.options.commit_timeout;
+    const auto shortest_attempt = std::min<std::chrono::milliseconds>(db_.options.commit_timeout / 4, 1'000ms);
     txm::detail::Backoff busy{20ms, 1'000ms}, race{2ms, 200ms}, silence{100ms, 5'000ms};
     int times_busy = 0, races = 0, silences = 0;
     for (;;) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
-        if (left <= 0ms)
-            give_up();
-        const Answer answer = co_await send(std::min(left, db_.options.client.request_timeout));
+        const Answer answer = co_await send(std::clamp(left, 1ms, std::max(db_.options.client.request_timeout, 1ms)));
         Clock::duration wait{};
         switch (answer) {
             case Answer::committed: transaction_.count(db_.counters); co_return;
@@ -145,7 +144,8 @@ awaitable<void> Commit::run() {
                 // The loser knows the true number now. The first time it tries at once.
                 wait = races++ == 0 ? Clock::duration{} : race.after(races - 1);
                 break;
-            case Answer::busy: wait = busy.after(++times_busy); break;
+            case Answer::busy:
+            case Answer::throttled: wait = busy.after(++times_busy); break;
             case Answer::none:
                 if (++silences >= db_.options.client.max_attempts)
                     give_up();
@@ -154,6 +154,9 @@ awaitable<void> Commit::run() {
         }
         if (wait > Clock::duration{})
             co_await pause(std::min<Clock::duration>(wait, deadline - Clock::now()));
+        // One that its deadline cut off would make an outcome unknown that is not, as long as none is in doubt.
+        if (deadline - Clock::now() < (may_be_committed_ ? 1ms : shortest_attempt))
+            give_up();
         const bool was_cancelled = answer == Answer::lost_race || answer == Answer::busy;
         // Until an attempt is known to have failed, its bytes and token are the only ones that cannot write twice. Where a
         // witness is written, it cannot either way.

@@ -32,7 +32,8 @@ private:
         committed,
         refused,    ///< for good; error_ says why
         lost_race,  ///< nothing was written: to be numbered again
-        busy,       ///< nothing was written by this attempt: the same may succeed later
+        busy,       ///< it was cancelled, but the same may succeed later
+        throttled,  ///< it was not even looked at
         none,       ///< it was not sent, or may have been carried out, see may_be_committed_
     };
 
