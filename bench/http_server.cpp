@@ -5,19 +5,28 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
 #include <map>
+#include <new>
 #include <stdexcept>
 #include <string_view>
 
 namespace txm::bench {
+
+struct HttpServer::Shared {
+    std::size_t size;
+    std::array<char, 65536> body;
+};
+
 namespace {
 
 constexpr std::string_view answer =
@@ -42,7 +51,8 @@ void watch(int epoll, int fd) {
     ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-[[noreturn]] void serve(int listener) {
+template <class Shared>
+[[noreturn]] void serve(int listener, Shared& shared) {
     const int epoll = ::epoll_create1(0);
     watch(epoll, listener);
     std::map<int, std::string> unread;
@@ -68,6 +78,9 @@ void watch(int epoll, int fd) {
             std::string& text = unread[fd];
             text.append(chunk, static_cast<std::size_t>(size));
             while (const std::size_t request = request_size(text)) {
+                const std::size_t begin = text.find("\r\n\r\n") + 4;
+                shared.size = std::min(request - begin, shared.body.size());
+                text.copy(shared.body.data(), shared.size, begin);
                 text.erase(0, request);
                 if (::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) < 0)
                     break;
@@ -88,10 +101,14 @@ HttpServer::HttpServer() {
         throw std::runtime_error("the server of the measurement has no port");
     ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
     port_ = ntohs(address.sin_port);
+    void* const memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        throw std::bad_alloc();
+    shared_ = new (memory) Shared;
     process_ = ::fork();
     if (process_ == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        serve(listener);
+        serve(listener, *shared_);
     }
     ::close(listener);
 }
@@ -99,6 +116,11 @@ HttpServer::HttpServer() {
 HttpServer::~HttpServer() {
     ::kill(process_, SIGKILL);
     ::waitpid(process_, nullptr, 0);
+    ::munmap(shared_, sizeof(Shared));
+}
+
+std::string HttpServer::last_body() const {
+    return {shared_->body.data(), shared_->size};
 }
 
 }  // namespace txm::bench

@@ -149,8 +149,9 @@ void Engine::judge_silence(Call& call, const Answer& answer) {
                                              ": check that it is reachable from here and that the region is right");
 }
 
-void Engine::judge_refusal(Call& call, const Answer& answer) {
-    const Refusal refusal = read_refusal(answer, service_.protocol);
+void Engine::judge_refusal(Call& call, Answer& answer) {
+    Refusal refusal = read_refusal(answer, service_.protocol);
+    hide_secrets(refusal, answer, *call.credentials);
     if (adopt_time(call, answer, refusal.kind) || renew_credentials(call, refusal.kind)) {
         waiting_.push_back(call);
         return;

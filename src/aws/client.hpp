@@ -64,7 +64,8 @@ public:
     }  ///< without namespace: `ConditionalCheckFailedException`
     const std::string& message() const noexcept { return message_; }  ///< the service's own words
     const std::string& body() const noexcept { return body_; }
-    int unanswered() const noexcept { return unanswered_; }  ///< see Response
+    /// See Response. A 5xx counts itself, too: the service may have failed after it had carried the request out.
+    int unanswered() const noexcept { return unanswered_; }
 
 private:
     int status_;

@@ -11,7 +11,10 @@ Engine::Engine(ClientOptions options, Service service, std::string region)
       endpoint_(endpoint_of(options_, service_, region_)),
       multi_(options_.max_connections),
       signer_(region_, service_.name),
-      credentials_(options_, region_, [this] { look_again(); }) {}
+      credentials_(options_, region_, [this] { look_again(); }) {
+    if (options_.max_connections == 0)
+        throw Error(Errc::invalid_configuration, "max_connections of " + service_.name + " is 0: allow at least one");
+}
 
 Engine::~Engine() {
     stop();

@@ -60,7 +60,7 @@ private:
     void finish(Transfer& transfer, CURLcode code);
     void release(Transfer& transfer);
     void judge_silence(Call& call, const Answer& answer);
-    void judge_refusal(Call& call, const Answer& answer);
+    void judge_refusal(Call& call, Answer& answer);
     bool may_repeat(const Call& call, bool may_have_been_carried_out) const noexcept;
     void repeat_later(Call& call);
     bool adopt_time(Call& call, const Answer& answer, ErrorKind kind);

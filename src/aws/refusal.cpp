@@ -48,7 +48,7 @@ void read_xml(const std::string& body, Refusal& refusal) {
     refusal.message = error.child_value("Message");
 }
 
-/// A signature's refusal shows what was signed, and with it the session token; its first line says enough.
+/// A signature's refusal goes on to show what was signed; its first line says enough.
 std::string first_line(const std::string& text) {
     return text.substr(0, text.find_first_of("\r\n"));
 }
@@ -107,6 +107,16 @@ Refusal read_refusal(const Answer& answer, Protocol protocol) {
     return refusal;
 }
 
+void hide_secrets(Refusal& refusal, Answer& answer, const Credentials& credentials) {
+    if (refusal.kind != ErrorKind::bad_signature && refusal.kind != ErrorKind::unknown_key &&
+        refusal.kind != ErrorKind::expired && refusal.kind != ErrorKind::clock)
+        return;
+    for (const std::string* const secret : {&credentials.token, &credentials.secret_access_key})
+        for (std::string* const text : {&refusal.message, &answer.body})
+            for (std::size_t at = 0; !secret->empty() && (at = text->find(*secret, at)) != std::string::npos; at += 3)
+                text->replace(at, secret->size(), "***");
+}
+
 std::optional<std::chrono::system_clock::time_point> server_time(const Answer& answer) {
     const time_t time = curl_getdate(answer.date.c_str(), nullptr);
     if (answer.date.empty() || time < 0)
@@ -120,14 +130,8 @@ ServiceError to_error(const Refusal& refusal, const Answer& answer, const Servic
     if (!refusal.message.empty())
         what += " (" + refusal.message + ")";
     what += ": " + advice(refusal.kind, service, region);
-    const bool shows_secrets = refusal.kind == ErrorKind::bad_signature;
-    return {code_of(refusal.kind),
-            std::move(what),
-            static_cast<int>(answer.status),
-            refusal.type,
-            refusal.message,
-            shows_secrets ? std::string() : answer.body,
-            unanswered};
+    return {code_of(refusal.kind), std::move(what), static_cast<int>(answer.status), refusal.type, refusal.message,
+            answer.body,           unanswered};
 }
 
 }  // namespace txm::aws::detail

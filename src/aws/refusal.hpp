@@ -19,6 +19,9 @@ struct Refusal {
 
 Refusal read_refusal(const Answer& answer, Protocol protocol);
 
+/// A refusal of a signature shows what was signed, and with it the session token: replaces it in the refusal and the answer.
+void hide_secrets(Refusal& refusal, Answer& answer, const Credentials& credentials);
+
 /// What the service's clock shows, by its header Date. Nothing when there is none.
 std::optional<std::chrono::system_clock::time_point> server_time(const Answer& answer);
 

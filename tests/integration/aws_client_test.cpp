@@ -154,6 +154,13 @@ TEST(AwsClient, BlockingCallersAndCoroutinesTogether) {
     EXPECT_EQ(fake.count(), 200U);
 }
 
+TEST(AwsClient, NoConnectionsAtAllAreRefused) {
+    FakeHttp fake;
+    ClientOptions options = options_for(fake);
+    options.max_connections = 0;
+    EXPECT_THROW(Client(options, dynamodb), Error);
+}
+
 TEST(AwsClient, ClosingItEndsWhatIsUnderWay) {
     FakeHttp fake([](const HttpRequest&) {
         HttpAnswer answer;
