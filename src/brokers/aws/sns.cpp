@@ -83,7 +83,8 @@ void add_entry(Form& form, std::size_t index, const WireMessage& message) {
 
 }  // namespace
 
-Sns::Sns(const ClientOptions& options) : client_(options, Service{"sns", "sns", Protocol::query}) {}
+Sns::Sns(const ClientOptions& options)
+    : few_attempts_(few_attempts(options)), client_(options, Service{"sns", "sns", Protocol::query}) {}
 
 awaitable<std::string> Sns::create(std::string name, bool fifo) {
     Form form("CreateTopic");
@@ -127,7 +128,7 @@ awaitable<std::vector<EntryResult>> Sns::publish(const std::string& topic_arn,
     for (std::size_t i = 0; i < messages.size(); ++i)
         add_entry(form, i, *messages[i]);
     const std::size_t count = messages.size();
-    const Response answer = co_await client_.call({}, std::move(form).take());
+    const Response answer = co_await client_.call({}, std::move(form).take(), few_attempts_);
 
     const Answer parsed(answer.body, "PublishBatch");
     std::vector<EntryResult> results(count);

@@ -36,6 +36,7 @@ public:
     awaitable<QueueAttributes> subscription_attributes(std::string subscription_arn);
 
 private:
+    const CallOptions few_attempts_;
     Client client_;
 };
 

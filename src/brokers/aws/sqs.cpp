@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace txm::aws::detail {
@@ -135,7 +136,14 @@ Received received(const json::object& fields) {
 
 }  // namespace
 
-Sqs::Sqs(const ClientOptions& options) : client_(options, Service{"sqs", "sqs", Protocol::json_1_0}) {}
+CallOptions few_attempts(const ClientOptions& options) {
+    CallOptions result;
+    result.max_attempts = std::min(options.max_attempts, 3);
+    return result;
+}
+
+Sqs::Sqs(const ClientOptions& options)
+    : few_attempts_(few_attempts(options)), client_(options, Service{"sqs", "sqs", Protocol::json_1_0}) {}
 
 awaitable<std::string> Sqs::find(std::string name) {
     std::string body;
@@ -191,7 +199,7 @@ awaitable<std::vector<EntryResult>> Sqs::send(const std::string& url, std::span<
         append_entry(body, i, *messages[i]);
     body += "]}";
     const std::size_t count = messages.size();
-    const Response answer = co_await client_.call("AmazonSQS.SendMessageBatch", std::move(body));
+    const Response answer = co_await client_.call("AmazonSQS.SendMessageBatch", std::move(body), few_attempts_);
     co_return results(answer.body, count);
 }
 
@@ -205,7 +213,7 @@ awaitable<std::vector<Received>> Sqs::receive(const std::string& url, ReceiveReq
     if (!request.attempt_id.empty())
         append(body, "ReceiveRequestAttemptId", request.attempt_id);
     body += '}';
-    CallOptions options;
+    CallOptions options = few_attempts_;
     options.timeout = request.wait + std::chrono::seconds{10};
     const Response answer = co_await client_.call("AmazonSQS.ReceiveMessage", std::move(body), options);
     const json::object object = parsed(answer.body);
@@ -227,7 +235,7 @@ awaitable<std::vector<EntryResult>> Sqs::erase(const std::string& url, std::span
     }
     body += "]}";
     const std::size_t count = receipts.size();
-    const Response answer = co_await client_.call("AmazonSQS.DeleteMessageBatch", std::move(body));
+    const Response answer = co_await client_.call("AmazonSQS.DeleteMessageBatch", std::move(body), few_attempts_);
     co_return results(answer.body, count);
 }
 

@@ -27,6 +27,9 @@ struct ReceiveRequest {
 
 using QueueAttributes = std::map<std::string, std::string, std::less<>>;
 
+/// Of what the relay and the consumer repeat themselves, and know better than a client when others go on meanwhile.
+CallOptions few_attempts(const ClientOptions& options);
+
 /// The requests of SQS that txm makes.
 /// *Thread safety*: any number of threads and coroutines. All functions throw as Client::call does.
 class Sqs {
@@ -54,6 +57,7 @@ public:
                                              std::chrono::seconds time, CallOptions options = {});
 
 private:
+    const CallOptions few_attempts_;
     Client client_;
 };
 
