@@ -30,7 +30,9 @@ public:
     Envelope envelope = Envelope::none;
 };
 
-/// Publishes a message of topic T to the SNS topic `<prefix>T`. Ten messages a request, many requests at once.
+/// Publishes a message of topic T to the SNS topic `<prefix>T`. Ten messages a request, many requests at once, never two of
+/// one aggregate. A message that is too large, or whose topic can have no such name, is refused before it is sent.
+/// *Cancellation*: publish() ends when its requests have.
 class SnsPublisher final : public txm::Publisher {
 public:
     /// No I/O.
@@ -46,7 +48,7 @@ private:
     std::shared_ptr<Impl> impl_;
 };
 
-/// Sends a message of topic T to the SQS queue `<prefix>T`.
+/// Sends a message of topic T to the SQS queue `<prefix>T`, as SnsPublisher does.
 class SqsPublisher final : public txm::Publisher {
 public:
     /// No I/O.
@@ -71,17 +73,23 @@ public:
     BrokerOptions broker;
     std::string consumer;
     bool behind_sns = true;  ///< false: reads the queue `<prefix><topic>` itself, which all consumers then share
-    std::chrono::seconds visibility{
-        30};                        ///< extended while a handler runs; what is not acknowledged comes again after it
+    /// What is not acknowledged comes again after it. Extended while a delivery is handled: keep it above three times
+    /// ConsumerOptions::extend_every.
+    std::chrono::seconds visibility{30};
     std::chrono::seconds wait{20};  ///< of one long poll
     std::size_t max_polls = 8;      ///< of a queue at the same time, while it is busy; one while it is quiet
     int max_attempts = 10;          ///< of the consumer: the queue's own redrive policy must allow ten times that
 };
 
-/// Deliveries from the queues of some topics, raw ones and those that SNS wrapped.
+/// Deliveries from the queues of some topics, raw ones and those that SNS wrapped. FIFO queues keep the order of an aggregate,
+/// with any number of members of a consumer; standard ones do not.
+/// It has a thread of its own, from the first receive() on. receive() fails with Error(invalid_configuration) when a queue is
+/// missing, or gives messages up too soon. *Cancellation*: ignored; interrupt() ends a wait.
+/// *Lifetime*: destroying it shows others what it did not acknowledge, for which it takes two seconds at most.
 class Subscription final : public txm::Subscription {
 public:
-    /// No I/O. @throws Error(invalid_configuration) for a consumer name that cannot be part of a queue's name
+    /// No I/O. @throws Error(invalid_configuration) for a topic or a consumer whose queue cannot have such a name, and for a
+    /// visibility or wait that SQS does not know
     Subscription(std::vector<std::string> topics, SubscriptionOptions options);
     ~Subscription() override;
 

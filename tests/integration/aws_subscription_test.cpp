@@ -62,11 +62,10 @@ TEST_P(AwsSubscriptions, slow_handler_past_visibility) {
     ASSERT_THAT(received, SizeIs(2));
     const Delivery& extended = received[received[0].message.payload == "extended" ? 0 : 1];
 
-    std::atomic<bool> is_over = false;
-    std::thread handler([&] {
-        while (!is_over) {
+    const std::jthread handler([&](const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
             sync_wait(slow->extend(extended));
-            std::this_thread::sleep_for(std::chrono::milliseconds{100});  // as often as a consumer might
+            std::this_thread::sleep_for(std::chrono::milliseconds{100});  // as a consumer does, now and then
         }
     });
     const auto other = subscription(short_lived);
@@ -77,8 +76,6 @@ TEST_P(AwsSubscriptions, slow_handler_past_visibility) {
         EXPECT_TRUE(again[0].redelivered);
         EXPECT_EQ(again[0].attempt, round);
     }
-    is_over = true;
-    handler.join();
     sync_wait(slow->acknowledge(extended));
 }
 
@@ -193,6 +190,9 @@ TEST(AwsSubscription, a_name_that_no_queue_can_have_is_refused) {
     EXPECT_THROW((aws::Subscription{{"orders"}, aws::SubscriptionOptions{broker, "no name"}}), Error);
     EXPECT_THROW((aws::Subscription{{"orders.created"}, aws::SubscriptionOptions{broker}}), Error);
     EXPECT_THROW((aws::Subscription{{"orders"}, aws::SubscriptionOptions{broker, ""}}), Error);
+    aws::SubscriptionOptions impatient{broker};
+    impatient.visibility = std::chrono::seconds{0};
+    EXPECT_THROW((aws::Subscription{{"orders"}, impatient}), Error);
     EXPECT_THROW((aws::Subscription{{}, aws::SubscriptionOptions{broker}}), std::invalid_argument);
 }
 

@@ -250,9 +250,13 @@ TEST(AwsEnvelope, one_from_a_tomodachi_service_is_understood) {
 }
 
 TEST(AwsEnvelope, one_that_cannot_be_unpacked_arrives_as_it_is) {
-    const std::string broken = R"({"metadata":{"message_uuid":".x","protocol_version":"tomodachi-json-base--1.0.0",)"
-                               R"("data_encoding":"base64_gzip_json"},"data":"eJyr"})";
-    EXPECT_EQ(from_wire(foreign(broken), "orders").message.payload, broken);
+    const auto envelope = [](const std::string& encoding, const std::string& data) {
+        return R"({"metadata":{"message_uuid":".x","protocol_version":"tomodachi-json-base--1.0.0","data_encoding":")" +
+               encoding + R"("},"data":)" + data + "}";
+    };
+    for (const std::string& broken : {envelope("base64_gzip_json", "\"eJyr\""), envelope("base64_gzip_json", "\"?\""),
+                                      envelope("base64_gzip_json", "7"), envelope("raw", R"("\ud800")")})
+        EXPECT_EQ(from_wire(foreign(broken), "orders").message.payload, broken);
 }
 
 }  // namespace

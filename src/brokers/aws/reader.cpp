@@ -277,13 +277,23 @@ void Reader::settled(std::uint64_t token, std::exception_ptr problem, const Done
         pump();
 }
 
-// Not waited for: one that fails comes again, and the inbox knows it.
+// Not waited for: one that fails comes again, and the inbox knows it. Consumers extend often, and requests cost: one that was
+// extended a short while ago is hidden for long enough.
 void Reader::extend(std::uint64_t token) {
     const auto handle = in_flight_.find(token);
     if (handle == in_flight_.end())
         return;
+    const Time now = steady_clock::now();
+    if (handle->second.visible_at - now > options_.visibility * 2 / 3)
+        return;
     fault::point("aws.before_extend");
-    handle->second.queue->extensions->add(handle->second.receipt, [](std::exception_ptr) {});
+    const Time visible_at = std::exchange(handle->second.visible_at, now + options_.visibility);
+    const auto extended = [self = shared_from_this(), token, visible_at](std::exception_ptr problem) {
+        const auto failed = problem ? self->in_flight_.find(token) : self->in_flight_.end();
+        if (failed != self->in_flight_.end())
+            failed->second.visible_at = visible_at;  // the next call tries again
+    };
+    handle->second.queue->extensions->add(handle->second.receipt, extended);
 }
 
 awaitable<void> Reader::close(std::chrono::milliseconds time) {

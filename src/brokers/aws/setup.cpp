@@ -88,7 +88,7 @@ void refuse_standard_queue(const std::string& topic_arn, const std::string& queu
 awaitable<void> connect(Sqs& sqs, Sns& sns, const SubscriptionOptions& options, std::string topic, std::string url,
                         QueueAttributes attributes) {
     const std::string queue_arn = attribute(attributes, "QueueArn");
-    const std::string topic_arn = co_await sns.create(topic_name(options.broker, topic), options.broker.fifo);
+    const std::string topic_arn = co_await find_topic(sns, options.broker, topic_name(options.broker, topic));
     if (options.broker.fifo) {
         constexpr std::string_view suffix = ".fifo";
         const std::string standard = queue_arn.substr(0, queue_arn.size() - suffix.size());
@@ -136,6 +136,24 @@ awaitable<std::string> find_queue(Sqs& sqs, const BrokerOptions& options, std::s
     }
     fault::point("aws.before_create");
     co_return co_await sqs.create(std::move(name), std::move(attributes));
+}
+
+awaitable<std::string> find_topic(Sns& sns, const BrokerOptions& options, std::string name) {
+    if (!options.create)
+        co_return co_await sns.find(std::move(name));
+    std::exception_ptr problem;
+    std::string arn;
+    try {
+        arn = co_await sns.create(name, options.fifo);
+    } catch (...) {
+        problem = std::current_exception();
+    }
+    // One that somebody made with other attributes cannot be made again; it is as good.
+    if (problem && is_refusal(problem))
+        arn = co_await sns.find(std::move(name));
+    if (problem && arn.empty())
+        std::rethrow_exception(problem);
+    co_return arn;
 }
 
 awaitable<std::string> prepare_queue(Sqs& sqs, Sns& sns, const SubscriptionOptions& options, std::string topic) {

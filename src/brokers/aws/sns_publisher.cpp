@@ -1,5 +1,6 @@
 #include "brokers/aws/batch_publisher.hpp"
 #include "brokers/aws/names.hpp"
+#include "brokers/aws/setup.hpp"
 #include "brokers/aws/sns.hpp"
 
 namespace txm::aws {
@@ -16,11 +17,7 @@ public:
     std::size_t max_message() const noexcept override { return 262'144; }
     std::string name_of(std::string_view topic) const override { return topic_name(options_, topic); }
 
-    awaitable<std::string> look_up(std::string name) override {
-        if (options_.create)
-            return sns_.create(std::move(name), options_.fifo);
-        return sns_.find(std::move(name));
-    }
+    awaitable<std::string> look_up(std::string name) override { return find_topic(sns_, options_, std::move(name)); }
 
     awaitable<std::vector<EntryResult>> send(const std::string& address,
                                              std::span<const WireMessage* const> messages) override {

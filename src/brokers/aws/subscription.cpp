@@ -36,6 +36,10 @@ std::vector<std::string> checked(std::vector<std::string> topics, const Subscrip
             Errc::invalid_configuration,
             "a consumer behind SNS has a queue of its own and needs a name: give it one with letters, digits, - "
             "and _");
+    if (options.visibility < std::chrono::seconds{1} || options.visibility > std::chrono::hours{12})
+        throw Error(Errc::invalid_configuration, "the visibility of a subscription must be from 1 second to 12 hours");
+    if (options.wait < std::chrono::seconds{0} || options.wait > std::chrono::seconds{20})
+        throw Error(Errc::invalid_configuration, "the wait of a subscription must be from 0 to 20 seconds");
     try {
         for (const std::string& topic : topics)
             queue_name(options.broker, topic, options.behind_sns ? options.consumer : std::string{});

@@ -172,14 +172,16 @@ void read_body(StoredMessage& message, std::string body, bool is_own_message, st
     std::optional<Unwrapped> envelope;
     try {
         envelope = unwrap_tomodachi(body);
+        if (envelope && encoding != as_tomodachi)
+            envelope->data = text_of_data(envelope->data);
     } catch (const Error&) {
-        // The consumer makes a dead letter of it, with the body to look at.
+        envelope = std::nullopt;  // the consumer makes a dead letter of it, with the body to look at
     }
     if (!envelope) {
         message.payload = std::move(body);
         return;
     }
-    message.payload = encoding == as_tomodachi ? std::move(envelope->data) : text_of_data(envelope->data);
+    message.payload = std::move(envelope->data);
     if (message.message_id.is_nil())
         message.message_id = envelope->message_id;
     if (message.created_at == Timestamp{} && envelope->created_at)
