@@ -57,12 +57,22 @@ public:
         return std::make_unique<dynamodb::OutboxFeed>(db_, options);
     }
 
-    std::unique_ptr<ConsumerStore> consumer_store(std::string) override {
-        throw std::logic_error("the store for consumers is not there yet");
+    std::unique_ptr<ConsumerStore> consumer_store(std::string consumer) override {
+        return std::make_unique<dynamodb::ConsumerStore>(db_, std::move(consumer), inbox_, outbox_ + "-txm");
     }
-    void process(const Incoming&) override { throw std::logic_error("the store for consumers is not there yet"); }
-    void age_inbox(std::chrono::hours) override { throw std::logic_error("the store for consumers is not there yet"); }
-    std::unique_ptr<Admin> admin() override { throw std::logic_error("the operator's side is not there yet"); }
+
+    void process(const Incoming& incoming) override {
+        dynamodb::Session session{db_};
+        dynamodb::InboxRepository inbox{inbox_, session};
+        inbox.save(incoming);
+        sync_wait(session.commit());
+    }
+
+    void age_inbox(std::chrono::hours) override {
+        throw std::logic_error("the table's time to live forgets, by the real time");
+    }
+
+    std::unique_ptr<Admin> admin() override { return dynamodb::open_admin(db_, outbox_, inbox_); }
 
 private:
     void commit(std::span<StoredMessage> messages) {
@@ -86,8 +96,8 @@ private:
 std::vector<StoreKind> dynamodb_stores() {
     const auto make = [](dynamodb::FeedKind kind) { return [kind] { return std::make_unique<DynamoDbStore>(kind); }; };
     return {
-        {.name = "dynamodb", .make = make(dynamodb::FeedKind::tail)},
-        {.name = "dynamodb_poll", .make = make(dynamodb::FeedKind::poll)},
+        {.name = "dynamodb", .make = make(dynamodb::FeedKind::tail), .purges_inbox = false},
+        {.name = "dynamodb_poll", .make = make(dynamodb::FeedKind::poll), .purges_inbox = false},
     };
 }
 

@@ -294,6 +294,23 @@ awaitable<std::vector<Item>> DatabaseImpl::read_all(Query query) {
     co_return items;
 }
 
+awaitable<std::uint64_t> DatabaseImpl::count_all(Query query) {
+    const std::string_view action = query.condition.empty() ? "Scan" : "Query";
+    std::uint64_t total = 0;
+    Item start;
+    do {
+        std::string body = page_request(query, start);
+        body.pop_back();
+        body += R"(,"Select":"COUNT"})";
+        const boost::json::object answer = co_await request(action, std::move(body));
+        total += answer.at("Count").to_number<std::uint64_t>();
+        start.clear();
+        if (const auto* last = answer.if_contains("LastEvaluatedKey"); last && last->is_object())
+            start = item_from(last->get_object());
+    } while (!start.empty());
+    co_return total;
+}
+
 awaitable<void> pause(std::chrono::steady_clock::duration time) {
     boost::asio::steady_timer timer{co_await boost::asio::this_coro::executor, time};
     // Cancellation ends one wait, not the pause.

@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -55,6 +56,8 @@ public:
     awaitable<Page> read_page(const Query& query, const Item& start);
     /// All pages, up to Query::limit items.
     awaitable<std::vector<Item>> read_all(Query query);
+    /// How many items there are on all pages.
+    awaitable<std::uint64_t> count_all(Query query);
 
     /// The attributes that are a table's key, as somebody learned them; empty: nobody did.
     std::vector<std::string> known_key(const std::string& table);

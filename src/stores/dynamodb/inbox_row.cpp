@@ -11,11 +11,6 @@
 namespace txm::dynamodb::detail {
 namespace {
 
-// An item is deleted when the service comes by after it expired, never before; the hour is for clocks that differ.
-Timestamp window_start(std::chrono::seconds retention, Timestamp at) {
-    return at - retention + std::min<std::chrono::seconds>(std::chrono::hours{1}, retention / 2);
-}
-
 std::optional<std::uint64_t> hash_of(const Item& row) noexcept {
     const std::string* text = text_of(row, "PayloadHash");
     std::uint64_t hash = 0;
@@ -44,6 +39,11 @@ Item inbox_key(const Uuid& message_id, const std::string& consumer) {
     Item key;
     key.emplace("PK", inbox_key_text(message_id, consumer));
     return key;
+}
+
+// An item is deleted when the service comes by after it expired, never before; the hour is for clocks that differ.
+Timestamp window_start(std::chrono::seconds retention, Timestamp at) {
+    return at - retention + std::min<std::chrono::seconds>(std::chrono::hours{1}, retention / 2);
 }
 
 bool is_outside_window(const InboxRow& row, Timestamp at) {

@@ -27,6 +27,8 @@ struct InboxRow {
 std::string inbox_key_text(const Uuid& message_id, const std::string& consumer);
 Item inbox_key(const Uuid& message_id, const std::string& consumer);
 
+/// The inbox may have forgotten messages that were stored up to that time.
+Timestamp window_start(std::chrono::seconds retention, Timestamp at);
 /// Whether the inbox may have forgotten that it knew the message.
 bool is_outside_window(const InboxRow& row, Timestamp at);
 

@@ -24,7 +24,11 @@ std::int64_t boottime_ms() noexcept {
 }
 
 Lease::Lease(DatabaseImpl& db, std::string state_table, std::string outbox_table, std::chrono::milliseconds term)
-    : db_(db), table_(std::move(state_table)), outbox_(std::move(outbox_table)), term_(term.count()) {}
+    : Lease(db, std::move(state_table), lease_key(),
+            "another relay took the lease of the outbox '" + outbox_table + "'", term) {}
+
+Lease::Lease(DatabaseImpl& db, std::string state_table, Item key, std::string lost, std::chrono::milliseconds term)
+    : db_(db), table_(std::move(state_table)), key_(std::move(key)), lost_(std::move(lost)), term_(term.count()) {}
 
 // False when its condition did not hold.
 boost::asio::awaitable<bool> Lease::write(std::string body) const {
@@ -40,7 +44,7 @@ boost::asio::awaitable<bool> Lease::write(std::string body) const {
 
 boost::asio::awaitable<std::optional<Fence>> Lease::try_take() {
     const std::int64_t began = boottime_ms();
-    const std::optional<Item> item = co_await db_.get_item(table_, lease_key());
+    const std::optional<Item> item = co_await db_.get_item(table_, key_);
     Fence fence;
     Condition condition{"attribute_not_exists(PK)"};
     if (item) {
@@ -65,7 +69,7 @@ boost::asio::awaitable<std::optional<Fence>> Lease::try_take() {
     condition.values.emplace(":term", term_);
     condition.values.emplace(":one", 1);
     std::string body = "{" +
-                       update_members(table_, lease_key(),
+                       update_members(table_, key_,
                                       "SET #Fence = :fence, #Member = :member, #Released = :no, #Term = :term "
                                       "ADD #Version :one",
                                       condition) +
@@ -101,7 +105,7 @@ std::string Lease::renewal_update() const {
     values.emplace(":fence", fence_.load());
     values.emplace(":no", false);
     values.emplace(":one", 1);
-    return update_members(table_, lease_key(), "ADD #Version :one", Condition{is_mine, std::move(values)});
+    return update_members(table_, key_, "ADD #Version :one", Condition{is_mine, std::move(values)});
 }
 
 std::string Lease::renewal_element() const {
@@ -112,7 +116,7 @@ std::string Lease::check_element() const {
     Item values;
     values.emplace(":fence", fence_.load());
     values.emplace(":no", false);
-    return detail::check_element(table_, lease_key(), Condition{is_mine, std::move(values)});
+    return detail::check_element(table_, key_, Condition{is_mine, std::move(values)});
 }
 
 boost::asio::awaitable<void> Lease::renew() {
@@ -134,7 +138,7 @@ boost::asio::awaitable<void> Lease::release() {
     values.emplace(":no", false);
     values.emplace(":yes", true);
     std::string body =
-        "{" + update_members(table_, lease_key(), "SET #Released = :yes", Condition{is_mine, std::move(values)}) + "}";
+        "{" + update_members(table_, key_, "SET #Released = :yes", Condition{is_mine, std::move(values)}) + "}";
     const bool is_written = co_await write(std::move(body));
     if (is_written)
         fault::point("dynamodb_lease.released");
@@ -151,7 +155,7 @@ std::chrono::milliseconds Lease::until_renewal() const noexcept {
 
 void Lease::lost() {
     is_held_ = false;
-    throw FenceLostError("another relay took the lease of the outbox '" + outbox_ + "'; nothing was written under it");
+    throw FenceLostError(lost_ + "; nothing was written under it");
 }
 
 }  // namespace txm::dynamodb::detail

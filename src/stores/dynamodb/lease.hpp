@@ -17,12 +17,14 @@ namespace txm::dynamodb::detail {
 /// Milliseconds of CLOCK_BOOTTIME: no wall clock that jumps, and it counts while the machine sleeps.
 std::int64_t boottime_ms() noexcept;
 
-/// The lease of an outbox: one item of `<outbox>-txm`. No clock of two machines is compared: who wants it takes it when its
+/// The lease of an outbox, or of something else: one item of `<outbox>-txm`. No clock of two machines is compared: who wants it takes it when its
 /// holder gave it back, or is known to be gone, or has not renewed it for a full term on the own clock of who wants it.
 /// *Thread safety*: one coroutine at a time takes, renews and releases; the rest from any thread.
 class Lease {
 public:
     Lease(DatabaseImpl& db, std::string state_table, std::string outbox_table, std::chrono::milliseconds term);
+    /// Of something else. @param lost what has happened when another has it
+    Lease(DatabaseImpl& db, std::string state_table, Item key, std::string lost, std::chrono::milliseconds term);
 
     /// Looks once whether it can be had, and takes it.
     boost::asio::awaitable<std::optional<Fence>> try_take();
@@ -49,7 +51,9 @@ private:
     bool is_over(const Item& item, std::int64_t began);
 
     DatabaseImpl& db_;
-    const std::string table_, outbox_;
+    const std::string table_;
+    const Item key_;
+    const std::string lost_;
     const std::int64_t term_;
     const LeaseMember member_;
     std::atomic<bool> is_held_{false};

@@ -80,7 +80,7 @@ TableShape inbox_shape(const std::string& table) {
 }
 
 TableShape state_shape(const std::string& table) {
-    return {checked_table_name(table), "PK", "SK", {}, false, false};
+    return {checked_table_name(table), "PK", "SK", {}, false, true};
 }
 
 std::vector<std::string> key_attributes(const TableShape& shape) {

@@ -1,0 +1,259 @@
+#include "stores/dynamodb/admin_status.hpp"
+
+#include "stores/dynamodb/consumer_store_inbox.hpp"
+#include "stores/dynamodb/consumer_store_keys.hpp"
+#include "stores/dynamodb/consumer_store_lanes.hpp"
+#include "stores/dynamodb/database_impl.hpp"
+#include "stores/dynamodb/inbox_row.hpp"
+#include "stores/dynamodb/json.hpp"
+#include "stores/dynamodb/lease_member.hpp"
+#include "stores/dynamodb/outbox_row.hpp"
+#include "stores/dynamodb/state_table.hpp"
+#include "txm/error.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace txm::dynamodb::detail {
+namespace {
+
+// The layout of the tables that this version writes.
+constexpr int schema_version = 1;
+
+// A backlog is nothing to worry about while somebody works on it; without a relay it is.
+constexpr std::chrono::seconds old_without_relay{60};
+
+// What took effect is counted row by row. Beyond that, the number says no more than that there are many.
+constexpr std::size_t most_counted = 100'000;
+
+Query partition_of(const std::string& table, std::string partition) {
+    Item values;
+    values.emplace(":partition", std::move(partition));
+    return Query{table, "PK = :partition", std::move(values)};
+}
+
+std::string plural(std::uint64_t number, std::string_view one) {
+    return std::to_string(number) + " " + std::string(one) + (number == 1 ? "" : "s");
+}
+
+std::optional<Timestamp> next_attempt_of(const Item& lane) {
+    const std::string* time = text_of(lane, "NextAttemptAt");
+    return time ? try_parse_iso8601(*time) : std::nullopt;
+}
+
+InboxStatus& of_consumer(StoreStatus& status, std::string_view consumer) {
+    const auto known = std::ranges::find(status.inboxes, consumer, &InboxStatus::consumer);
+    if (known != status.inboxes.end())
+        return *known;
+    status.inboxes.emplace_back().consumer = consumer;
+    return status.inboxes.back();
+}
+
+}  // namespace
+
+awaitable<StoreStatus> StatusReader::read() {
+    StoreStatus status;
+    status.schema_version = schema_version;
+    co_await check_table(tables_.outbox, true, status);
+    co_await check_table(tables_.inbox, false, status);
+    co_await read_lanes(status);
+    co_await read_outbox(status);
+    co_await read_leases("LEASE", "outbox:" + tables_.outbox, status);
+    co_await read_inbox(status);
+    std::ranges::sort(status.inboxes, {}, &InboxStatus::consumer);
+    for (InboxStatus& inbox : status.inboxes)
+        co_await read_consumer(inbox, status);
+    add_warnings(status);
+    co_return status;
+}
+
+awaitable<std::uint64_t> StatusReader::count_undispatched(std::string_view mark) {
+    Item values;
+    values.emplace(":mark", mark);
+    Query query(tables_.outbox, "NotDispatched = :mark", std::move(values));
+    query.index = "NotDispatchedMessagesIndex";
+    query.consistent = false;
+    co_return co_await db_.impl().count_all(std::move(query));
+}
+
+awaitable<void> StatusReader::read_outbox(StoreStatus& status) {
+    status.pending = co_await count_undispatched(not_dispatched);
+    Query letters = partition_of(tables_.state, "DEAD");
+    const std::uint64_t all_dead = co_await db_.impl().count_all(letters);
+    letters.filter = "attribute_not_exists(Skipped)";
+    status.dead = co_await db_.impl().count_all(std::move(letters));
+    // Where the rows do not tell, all of them are pending to the index.
+    if (tables_.compat)
+        status.pending -= std::min(status.pending, status.parked + all_dead);
+    co_await read_age(not_dispatched, status);
+    co_await read_age(not_dispatched_parked, status);
+}
+
+// The index is by the time that the sender gave, which is near enough to that of the store to find an old one.
+awaitable<void> StatusReader::read_age(std::string_view mark, StoreStatus& status) {
+    if (status.pending + status.parked == 0)
+        co_return;
+    Item values;
+    values.emplace(":mark", mark);
+    Query query(tables_.outbox, "NotDispatched = :mark", std::move(values));
+    query.index = "NotDispatchedMessagesIndex";
+    query.consistent = false;
+    query.limit = 1;
+    const Page page = co_await db_.impl().read_page(query, Item{});
+    for (const Item& row : page.items) {
+        const std::string* time = text_of(row, "StoredAt");
+        if (!time)
+            time = text_of(row, "CreatedAt");
+        const std::optional<Timestamp> stored_at = time ? try_parse_iso8601(*time) : std::nullopt;
+        if (!stored_at)
+            continue;
+        const auto age =
+            std::max(std::chrono::seconds{0}, std::chrono::floor<std::chrono::seconds>(now() - *stored_at));
+        status.oldest_pending_age = std::max(age, status.oldest_pending_age.value_or(age));
+    }
+}
+
+// A lane that an operator has freed ends when a relay comes by: one that is due and has nothing that waits is none.
+awaitable<void> StatusReader::read_lanes(StoreStatus& status) {
+    if (!tables_.compat)
+        status.parked = co_await count_undispatched(not_dispatched_parked);
+    const Query query = partition_of(tables_.state, "LANE");
+    Item start;
+    do {
+        const Page page = co_await db_.impl().read_page(query, start);
+        for (const Item& lane : page.items) {
+            const std::optional<Timestamp> next = next_attempt_of(lane);
+            std::uint64_t parked = 1;
+            if (tables_.compat || (next && *next <= now()))
+                parked = co_await db_.impl().count_all(partition_of(tables_.state, "PARKED#" + lane.at("SK").text()));
+            if (tables_.compat)
+                status.parked += parked;
+            status.lanes_held += next ? 0 : 1;
+            status.lanes_blocked += !next || parked > 0 ? 1 : 0;
+        }
+        start = page.last_key;
+    } while (!start.empty());
+}
+
+awaitable<void> StatusReader::read_leases(std::string partition, std::string prefix, StoreStatus& status) {
+    const std::vector<Item> items = co_await db_.impl().read_all(partition_of(tables_.state, std::move(partition)));
+    for (const Item& item : items) {
+        LeaseStatus lease;
+        lease.name = prefix;
+        if (lease.name.ends_with(':'))
+            lease.name += item.at("SK").text();
+        if (const std::string* member = text_of(item, "Member"))
+            lease.member = *member;
+        lease.fence = integer_of(item, "Fence");
+        lease.is_held = !boolean_of(item, "Released") && !is_gone(lease.member);
+        status.leases.push_back(std::move(lease));
+    }
+}
+
+awaitable<void> StatusReader::read_inbox(StoreStatus& status) {
+    const std::vector<Item> registered =
+        co_await db_.impl().read_all(partition_of(tables_.state, ConsumerKeys::consumers(tables_.inbox)));
+    for (const Item& row : registered) {
+        InboxStatus& inbox = of_consumer(status, row.at("Consumer").text());
+        if (const std::int64_t retention = integer_of(row, "Retention"); retention > 0)
+            inbox.purged_to = window_start(std::chrono::seconds{retention}, now());
+    }
+    constexpr std::string_view prefix = "MESSAGE#";
+    constexpr std::size_t id_end = prefix.size() + 36;
+    Query scan(tables_.inbox, {}, {});
+    scan.consistent = false;
+    std::size_t counted = 0;
+    Item start;
+    do {
+        const Page page = co_await db_.impl().read_page(scan, start);
+        counted += page.items.size();
+        for (const Item& row : page.items) {
+            const std::string& key = row.at("PK").text();
+            if (!key.starts_with(prefix) || key.size() < id_end || (key.size() > id_end && key[id_end] != '#'))
+                continue;
+            const std::string_view consumer =
+                key.size() > id_end ? std::string_view(key).substr(id_end + 1) : std::string_view{};
+            const std::string* state = text_of(row, "State");
+            InboxStatus& inbox = of_consumer(status, consumer);
+            inbox.processed += !state || *state == "processed" ? 1 : 0;
+            inbox.skipped += state && *state == "skipped" ? 1 : 0;
+        }
+        start = page.last_key;
+    } while (!start.empty() && counted < most_counted);
+}
+
+awaitable<void> StatusReader::read_consumer(InboxStatus& inbox, StoreStatus& status) {
+    const ConsumerKeys keys(inbox.consumer, tables_.inbox);
+    const std::vector<Item> lanes = co_await db_.impl().read_all(partition_of(tables_.state, keys.lanes()));
+    for (const Item& lane : lanes) {
+        ++inbox.lanes_blocked;
+        inbox.parked += static_cast<std::uint64_t>(lane_row_of(lane).parked);
+    }
+    // One that was sent again by its sender, and took effect, is none any more.
+    const Query letters = partition_of(tables_.state, keys.dead_letters());
+    Item start;
+    do {
+        const Page page = co_await db_.impl().read_page(letters, start);
+        std::vector<TableKey> wanted;
+        for (const Item& letter : page.items)
+            wanted.emplace_back(tables_.inbox, inbox_key(Uuid::parse(letter.at("SK").text()), inbox.consumer));
+        const std::vector<std::optional<Item>> rows = co_await db_.impl().get_items(wanted);
+        for (const std::optional<Item>& row : rows)
+            inbox.dead += !row || is_dead(*row) ? 1 : 0;
+        start = page.last_key;
+    } while (!start.empty());
+    co_await read_leases(keys.leases(), "inbox:" + tables_.inbox + ":" + inbox.consumer + ":", status);
+}
+
+awaitable<void> StatusReader::check_table(std::string table, bool needs_stream, StoreStatus& status) {
+    std::string body = R"({"TableName":)";
+    append_text(body, table);
+    body += '}';
+    std::string same = body;
+    const boost::json::object answer = co_await db_.impl().request("DescribeTable", std::move(body));
+    const boost::json::object& described = answer.at("Table").as_object();
+    const auto warn = [&](const std::string& text) { status.warnings.push_back("the table " + table + " " + text); };
+    const auto* stream = described.if_contains("StreamSpecification");
+    const auto* enabled = stream && stream->is_object() ? stream->get_object().if_contains("StreamEnabled") : nullptr;
+    if (needs_stream && !(enabled && enabled->is_bool() && enabled->get_bool()))
+        warn(
+            "has no stream: a relay has to poll it; enable a stream of new and old images, or keep polling with "
+            "`--feed poll`");
+    const auto* replicas = described.if_contains("Replicas");
+    if (replicas && replicas->is_array() && !replicas->get_array().empty())
+        warn(
+            "has replicas in other regions, where its rows appear too: two relays would publish them, and an inbox "
+            "would forget what it decided; use it in one region alone");
+    const boost::json::object expiry = co_await db_.impl().request("DescribeTimeToLive", std::move(same));
+    const auto* description = expiry.if_contains("TimeToLiveDescription");
+    const std::string_view state =
+        description && description->is_object() ? text_in(description->get_object(), "TimeToLiveStatus") : "";
+    if (state != "ENABLED" && state != "ENABLING")
+        warn("does not delete what has expired: enable its time to live with the attribute ExpiresAt");
+}
+
+void StatusReader::add_warnings(StoreStatus& status) const {
+    const std::string store = " --store dynamodb://" + db_.impl().client.region() + "/" + tables_.outbox;
+    const std::string decide = store +
+                               " --state dead`, then `txm messages replay` or `skip` with the same options and --yes, "
+                               "or with ids";
+    const auto warn = [&](std::string text) { status.warnings.push_back(std::move(text)); };
+    if (status.dead > 0 || status.lanes_held > 0) {
+        const std::string held =
+            status.lanes_held > 0 ? ", " + plural(status.lanes_held, "aggregate") + " held until you decide" : "";
+        warn(plural(status.dead, "dead letter") + " in the outbox" + held + ": see `txm messages list" + decide);
+    }
+    const bool has_relay = std::ranges::any_of(status.leases, [&](const LeaseStatus& lease) {
+        return lease.name == "outbox:" + tables_.outbox && lease.is_held;
+    });
+    if (!has_relay && status.oldest_pending_age.value_or(std::chrono::seconds{0}) > old_without_relay)
+        warn("messages wait since " + std::to_string(status.oldest_pending_age->count()) +
+             " s and no relay is running: start `txm relay" + store + "`");
+    for (const InboxStatus& inbox : status.inboxes) {
+        if (inbox.dead > 0)
+            warn(plural(inbox.dead, "dead letter") + " of consumer '" + inbox.consumer +
+                 "': see `txm messages list --inbox --consumer '" + inbox.consumer + "'" + decide);
+    }
+}
+
+}  // namespace txm::dynamodb::detail
