@@ -1,5 +1,5 @@
 // Kills processes and judges what is left. Usage:
-//   fault_harness --world pipeline|journal|lines|tidy --binaries DIR --sources DIR --scratch DIR
+//   fault_harness --world pipeline|journal|lines|tidy|cloud --binaries DIR --sources DIR --scratch DIR
 //                 [--kills N] [--each N] [--elsewhere REGEX] [--soak] [--break ROLE:MISTAKE]
 // Every process is started with a kill armed at one fault point (found in the sources, but for those that match --elsewhere,
 // which another world reaches), the one that was killed least so far, and with a random time after which it is killed
@@ -64,6 +64,10 @@ public:
             world_ = std::make_unique<LinesWorld>(scratch, binaries);
         else if (settings.world == "tidy")
             world_ = std::make_unique<TidyWorld>(scratch, binaries);
+#if TXM_HAS_CLOUD
+        else if (settings.world == "cloud")
+            world_ = std::make_unique<CloudWorld>(scratch, binaries);
+#endif
         else
             throw std::invalid_argument("there is no world " + settings.world);
     }

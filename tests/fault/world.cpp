@@ -73,16 +73,6 @@ std::string value_of(const std::string& line, const std::string& key) {
     return line.substr(begin + name.size(), end - begin - name.size());
 }
 
-/// JSON lines in the order they were written. What a kill cut is no line.
-std::vector<Event> printed_events(const std::string& file) {
-    std::vector<Event> result;
-    std::ifstream lines{file};
-    for (std::string line; std::getline(lines, line);)
-        if (std::string id = value_of(line, "message_id"); !id.empty())
-            result.push_back({std::move(id), value_of(line, "aggregate_id")});
-    return result;
-}
-
 /// Lines `message_id aggregate_id`.
 std::vector<Event> plain_events(const std::string& file) {
     std::vector<Event> result;
@@ -99,6 +89,15 @@ long long number(const std::string& database, const std::string& sql) {
 }
 
 }  // namespace
+
+std::vector<Event> printed_events(const std::string& file) {
+    std::vector<Event> result;
+    std::ifstream lines{file};
+    for (std::string line; std::getline(lines, line);)
+        if (std::string id = value_of(line, "message_id"); !id.empty())
+            result.push_back({std::move(id), value_of(line, "aggregate_id")});
+    return result;
+}
 
 void World::run(const std::vector<std::string>& command, const std::vector<int>& accepted,
                 const std::string& out) const {
@@ -134,12 +133,16 @@ std::vector<std::string> World::app_command(int pause_ms) const {
     return {binary("fault_app"), path("app.db"), path("told"), "40", "3", std::to_string(pause_ms)};
 }
 
-History World::observe_store(bool outbox_is_kept) const {
-    History history;
+void World::read_told(History& history) const {
     std::ifstream told{path("told")};
     for (std::string line; std::getline(told, line);)
         if (line.size() == 37)  // a kill may have cut the last one
             (line[0] == '+' ? history.confirmed : history.refused).insert(line.substr(1));
+}
+
+History World::observe_store(bool outbox_is_kept) const {
+    History history;
+    read_told(history);
     if (!outbox_is_kept) {  // the application's own rows tell
         history.commits = events(path("app.db"), "select message_id, aggregate_id from domain order by id");
         return history;

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct Role {
     bool may_exit = false;  ///< ends by itself: an operator's command
     std::string out{};      ///< file of its standard output
 };
+
+/// The messages of JSON lines that txm wrote, in their order. What a kill cut is no line.
+std::vector<Event> printed_events(const std::string& file);
 
 /// The files of one run, who works on them, and how what happened is read from them afterwards.
 class World {
@@ -44,6 +48,7 @@ protected:
     void run(const std::vector<std::string>& command, const std::vector<int>& accepted = {0},
              const std::string& out = {}) const;
     void run_sql(const std::string& database, const std::string& sql) const;
+    void read_told(History& history) const;                   ///< what the application was told
     History observe_store(bool outbox_is_kept = true) const;  ///< commits and what the application was told
     std::vector<std::string> app_command(int pause_ms = 20) const;
     void create_store() const;
@@ -96,6 +101,30 @@ public:
     bool has_message_in_flight() const override;
     History observe() const override;
     void finish() override;
+};
+
+/// fault_cloud app → DynamoDB → two `txm relay` → SNS, FIFO → SQS → two consumers → DynamoDB, over networks that lose, cut,
+/// delay and repeat. The servers and the networks stay; who uses them is killed.
+class CloudWorld final : public World {
+public:
+    CloudWorld(std::filesystem::path directory, std::filesystem::path binaries);
+    ~CloudWorld() override;
+    void create() override;
+    std::vector<Role> roles() const override;
+    bool has_message_in_flight() const override;
+    History observe() const override;
+    void finish() override;
+
+private:
+    struct Servers;
+
+    std::string store_url(const std::string& endpoint) const;
+    std::string broker_url(const std::string& endpoint) const;
+    /// The command of a victim: over the unreliable networks, or else past them.
+    std::vector<std::string> relay_command(bool is_reliable) const;
+    std::vector<std::string> consumer_command(bool is_reliable) const;
+
+    std::unique_ptr<Servers> servers_;
 };
 
 }  // namespace txm::fault_test
