@@ -4,6 +4,7 @@
 //   consumer DYNAMODB SNS [--drain]   applies effects; poison fails now and then
 //   pending DYNAMODB          exit 0 when a message is not dispatched
 //   observe DYNAMODB          prints lines `WHAT message_id aggregate_id`: commit, domain, effect, dead
+#include "stores/dynamodb/database_impl.hpp"
 #include "txm/aws.hpp"
 #include "txm/consumer.hpp"
 #include "txm/dynamodb.hpp"
@@ -193,9 +194,17 @@ int run_consumer(txm::dynamodb::Database& db, const std::string& sns, bool drain
 }
 
 int create(txm::dynamodb::Database& db) {
-    for (const char* table : {"domain", "effects"})
-        txm::sync_wait(txm::dynamodb::create_table(db, table, "PK"));
+    for (const std::string table : {"domain", "effects"})
+        txm::sync_wait(
+            db.impl().call("CreateTable", R"({"TableName":")" + table +
+                                              R"(","BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"PK",)"
+                                              R"("KeyType":"HASH"}],"AttributeDefinitions":[{"AttributeName":"PK",)"
+                                              R"("AttributeType":"S"}]})"));
     return 0;
+}
+
+std::vector<Item> scan(txm::dynamodb::Database& db, const std::string& table) {
+    return txm::sync_wait(db.impl().read_all(txm::dynamodb::Query{table, {}, {}}));
 }
 
 bool is_pending(txm::dynamodb::Database& db) {
@@ -213,24 +222,23 @@ void print(const std::string& what, const Item& item, const char* id, const char
 
 /// Against the flow: what is read later can only know more.
 int observe(txm::dynamodb::Database& db) {
-    txm::dynamodb::Session session{db};
-    for (const Item& item : txm::sync_wait(session.scan("effects")))
+    for (const Item& item : scan(db, "effects"))
         for (const auto& id : std::get<txm::dynamodb::Attribute::List>(item.at("Effects").value()))
             std::cout << "effect " << id.text() << ' ' << item.at("PK").text() << '\n';
-    for (const Item& item : txm::sync_wait(session.scan("inbox"))) {
+    for (const Item& item : scan(db, "inbox")) {
         const auto state = item.find("State");
         if (state != item.end() && state->second.text() == "dead")
             std::cout << "dead " << item.at("MessageId").text() << " -\n";
     }
     // Both in one look at each: a message without its data, or data without its message, is a torn transaction.
-    const auto before = txm::sync_wait(session.scan("domain"));
-    auto outbox = txm::sync_wait(session.scan("outbox"));
+    const auto before = scan(db, "domain");
+    auto outbox = scan(db, "outbox");
     std::ranges::sort(outbox, {}, [](const Item& item) { return item.at("Sequence").integer(); });
     for (const Item& item : outbox)
         print("commit", item, "MessageId", "AggregateId");
     for (const Item& item : before)
         print("before", item, "PK", "Aggregate");
-    for (const Item& item : txm::sync_wait(session.scan("domain")))
+    for (const Item& item : scan(db, "domain"))
         print("after", item, "PK", "Aggregate");
     return 0;
 }
