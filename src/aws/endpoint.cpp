@@ -56,7 +56,7 @@ Endpoint parse_endpoint(const std::string& url) {
     endpoint.path = slash == std::string::npos ? "/" : url.substr(slash);
     const std::string_view own_port = is_secure ? ":443" : ":80";
     if (endpoint.host.ends_with(own_port))
-        endpoint.host.resize(endpoint.host.size() - own_port.size());
+        endpoint.host.erase(endpoint.host.size() - own_port.size());
     return endpoint;
 }
 

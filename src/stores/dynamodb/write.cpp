@@ -144,15 +144,16 @@ std::optional<WriteText::Target> WriteText::target(const Write& write) {
 std::string WriteText::description(const Write& write) {
     constexpr std::size_t shown = 200;
     const std::optional<Target> to = target(write);
+    std::string text = "the ";
     if (!to)
-        return "the raw write " + write.expression_.substr(0, shown);
+        return text.append("raw write ").append(write.expression_, 0, shown);
     std::string key;
     append_json(key, to->item);
     if (key.size() > shown)
         key = key.substr(0, shown) + "…";
-    const std::string noun{write.kind_ == Write::Kind::raw ? "raw write"
-                                                           : words[static_cast<std::size_t>(write.kind_)].noun};
-    return "the " + noun + " of " + key + " in the table `" + to->table + "`";
+    const bool is_raw = write.kind_ == Write::Kind::raw;
+    text.append(is_raw ? "raw write" : words[static_cast<std::size_t>(write.kind_)].noun);
+    return text.append(" of ").append(key).append(" in the table `").append(to->table).append("`");
 }
 
 }  // namespace detail
