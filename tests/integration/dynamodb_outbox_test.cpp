@@ -172,6 +172,46 @@ TEST_F(DynamoDbOutbox, marking_counts_and_an_unknown_id_is_told) {
     EXPECT_FALSE(sync_wait(events.get(unknown)));
 }
 
+TEST_F(DynamoDbOutbox, a_dead_letter_that_is_marked_is_none_any_more_and_its_lane_goes_on) {
+    for (const bool compat : {false, true}) {
+        Noted event;
+        event.aggregate_id = new_uuid();
+        dynamodb::OutboxOptions options;
+        options.compat = compat;
+        dynamodb::OutboxRepository repository{outbox, session, topics(), options};
+        repository.publish(event);
+        sync_wait(session.commit());
+
+        Item state = dynamodb::detail::message_state_key(event.message_id);
+        state.insert({{"State", "dead"}, {"Attempts", 5}, {"Replays", 2}});
+        Item lane = dynamodb::detail::lane_key(event.aggregate_id);
+        lane.insert({{"Held", true}, {"MessageId", event.message_id}, {"FromSequence", 1}, {"Attempts", 5}});
+        const Item letter = dynamodb::detail::dead_key(1, event.message_id);
+        session.put(outbox + "-txm", state);
+        session.put(outbox + "-txm", lane);
+        session.put(outbox + "-txm", letter);
+        if (!compat)
+            session.update(outbox, dynamodb::detail::outbox_key(event.message_id), "set NotDispatched = :d",
+                           {{":d", "d"}});
+        sync_wait(session.commit());
+        EXPECT_EQ(sync_wait(repository.get(event.message_id))->state, MessageState::dead);
+
+        sync_wait(repository.mark_as_dispatched(event.message_id));
+        const auto message = sync_wait(repository.get(event.message_id));
+        EXPECT_TRUE(message->is_dispatched());
+        EXPECT_EQ(message->approximate_dispatch_count, 1);
+        EXPECT_EQ(message->attempts, 0);
+        EXPECT_EQ(message->replays, 2);
+        EXPECT_FALSE(item(outbox + "-txm", letter));
+        const auto freed = item(outbox + "-txm", dynamodb::detail::lane_key(event.aggregate_id));
+        ASSERT_TRUE(freed);
+        EXPECT_FALSE(freed->contains("Held"));
+        ASSERT_TRUE(freed->contains("NextAttemptAt"));
+        const Timestamp due = parse_iso8601(freed->at("NextAttemptAt").text());
+        EXPECT_TRUE(item(outbox + "-txm", dynamodb::detail::due_key(due, event.aggregate_id)));
+    }
+}
+
 TEST_F(DynamoDbOutbox, the_state_table_tells_attempts_and_state) {
     const Noted parked, dead;
     events.publish(parked, dead);

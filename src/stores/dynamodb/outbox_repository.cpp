@@ -1,6 +1,5 @@
-#include "core/fault_point.hpp"
-#include "stores/dynamodb/json.hpp"
 #include "stores/dynamodb/limits.hpp"
+#include "stores/dynamodb/mark.hpp"
 #include "stores/dynamodb/session_impl.hpp"
 #include "stores/dynamodb/state_table.hpp"
 #include "stores/dynamodb/table_name.hpp"
@@ -86,19 +85,6 @@ awaitable<std::vector<Uuid>> undispatched_ids(DatabaseImpl& db, std::string tabl
     co_return ids;
 }
 
-std::string mark_request(const std::string& table, const Uuid& message_id) {
-    std::string body = R"({"TableName":)";
-    detail::append_text(body, table);
-    body += R"(,"Key":)";
-    detail::append_json(body, detail::outbox_key(message_id));
-    body += R"(,"UpdateExpression":"REMOVE NotDispatched SET IsDispatched = :t, LastDispatchedAt = :n )"
-            R"-(ADD ApproximateDispatchCount :one","ConditionExpression":"attribute_exists(PK)",)-"
-            R"("ExpressionAttributeValues":{":t":{"BOOL":true},":one":{"N":"1"},":n":{"S":")";
-    body += to_iso8601(now());
-    body += R"("}}})";
-    return body;
-}
-
 }  // namespace
 
 OutboxRepository::OutboxRepository(std::string table, Session& session, TopicMap topics, OutboxOptions options)
@@ -135,14 +121,7 @@ awaitable<void> OutboxRepository::mark_as_dispatched(Uuid message_id) {
     const auto session = detail::alive(session_);
     session->check_usable();
     const detail::Operation operation{session};
-    fault::point("dynamodb.mark");
-    try {
-        co_await session->database.call("UpdateItem", mark_request(table_->name, message_id));
-    } catch (const aws::ServiceError& error) {
-        if (error.type() == "ConditionalCheckFailedException")
-            throw MessageNotFoundError(message_id);
-        throw;
-    }
+    co_await detail::mark_as_dispatched(session->database, table_, message_id);
     operation.check_undisturbed();
 }
 
