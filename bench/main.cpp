@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 #include <set>
+#include <stdexcept>
 #include <string>
 
 int main(int argc, char** argv) {
@@ -38,6 +39,9 @@ int main(int argc, char** argv) {
 #if TXM_BENCH_DYNAMODB
         if (wants("dynamodb"))
             measure_dynamodb();
+#else
+        if (wanted.contains("dynamodb"))
+            throw std::runtime_error("dynamodb is not measured: configure with -DTXM_DYNAMODB=ON");
 #endif
         return all_met() ? 0 : 1;
     } catch (const std::exception& e) {

@@ -38,6 +38,9 @@ void Engine::submit(Call& call) {
 }
 
 bool Engine::run_here(Call& call) {
+    // What may take longer than other calls waits for something, and other coroutines of this thread must not wait for that.
+    if (call.options.timeout.value_or(options_.request_timeout) > options_.request_timeout)
+        return false;
     {
         const std::scoped_lock lock(mutex_);
         if (is_driven_ || is_stopping_ || !submitted_.empty() || is_busy())

@@ -28,7 +28,7 @@ public:
     /// Hands over; the call is resumed when it is done.
     void submit(Call& call);
 
-    /// Carries it out on this thread, when nobody drives the engine; else false.
+    /// Carries it out on this thread, when nobody drives the engine and it is no long wait; else false.
     bool run_here(Call& call);
 
     /// Fails what is under way and ends the thread.

@@ -3,7 +3,11 @@
 #include "aws/signer.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
+#include <atomic>
 #include <thread>
 
 namespace txm::aws {
@@ -152,6 +156,31 @@ TEST(AwsClient, BlockingCallersAndCoroutinesTogether) {
     for (std::thread& thread : threads)
         thread.join();
     EXPECT_EQ(fake.count(), 200U);
+}
+
+TEST(AwsClient, ALongWaitDoesNotHoldUpABlockingProgram) {
+    std::optional<FakeHttp> fake;
+    std::atomic<bool> both_came{false};
+    // As a queue does: answers once something has happened.
+    fake.emplace([&](const HttpRequest& request) {
+        if (request.header("x-amz-target") == "A.Long")
+            both_came = fake->wait_for(2);
+        return HttpAnswer();
+    });
+    Client client(options_for(*fake), dynamodb);
+    const auto send_later = [&]() -> awaitable<void> {
+        co_await boost::asio::post(boost::asio::use_awaitable);
+        co_await client.call("A.Short", "{}");
+    };
+    const auto receive_and_send = [&]() -> awaitable<void> {
+        boost::asio::co_spawn(co_await boost::asio::this_coro::executor, send_later(),
+                              [](std::exception_ptr e) { EXPECT_FALSE(e); });
+        CallOptions patient;
+        patient.timeout = std::chrono::seconds(30);
+        co_await client.call("A.Long", "{}", patient);
+    };
+    sync_wait(receive_and_send());
+    EXPECT_TRUE(both_came);
 }
 
 TEST(AwsClient, NoConnectionsAtAllAreRefused) {

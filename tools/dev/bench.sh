@@ -30,7 +30,7 @@ build)
     bench_build
     ;;
 *)
-    configure release -DTXM_BENCH=ON
+    configure release -DTXM_BENCH=ON -DTXM_AWS=ON -DTXM_DYNAMODB=ON
     compile release txm_program bench
     export TXM_BIN_DIR=$PWD/$build_root/release/bin
     exec bench/run "$@"
