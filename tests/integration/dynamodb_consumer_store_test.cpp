@@ -1,0 +1,126 @@
+#include "integration/dynamodb_session_fixture.hpp"
+#include "txm/dynamodb_feed.hpp"
+
+#include <thread>
+
+namespace txm::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class DynamoDbKeeper : public DynamoDbSession {
+protected:
+    std::unique_ptr<ConsumerStore> keeper(const std::string& consumer = "billing") {
+        return std::make_unique<dynamodb::ConsumerStore>(*db, consumer, inbox, outbox + "-txm");
+    }
+    static Delivery delivery(const std::string& topic, const std::string& aggregate_id, Sequence sequence) {
+        Delivery delivery;
+        delivery.message.message_id = delivery.message.correlation_id = new_uuid();
+        delivery.message.topic = topic;
+        delivery.message.aggregate_id = aggregate_id;
+        delivery.message.sequence = sequence;
+        delivery.message.payload = aggregate_id + std::to_string(sequence);
+        return delivery;
+    }
+    static bool is_parked(ConsumerStore& store, const Delivery& delivery) {
+        const std::vector<Delivery> one{delivery};
+        return sync_wait(store.is_parked(one)).at(0);
+    }
+    static void park(ConsumerStore& store, const std::vector<Delivery>& deliveries, Timestamp at = now()) {
+        sync_wait(store.park(deliveries, at, "not yet"));
+    }
+    std::vector<ListedDelivery> listed(const std::string& state) {
+        std::vector<ListedDelivery> all;
+        const auto admin = dynamodb::open_admin(*db, outbox, inbox);
+        sync_wait(admin->list_inbox("billing", state, {}, [&](const ListedDelivery& one) {
+            all.push_back(one);
+            return true;
+        }));
+        return all;
+    }
+};
+
+TEST_F(DynamoDbKeeper, names_with_the_separator_are_not_mixed_up) {
+    const auto one = keeper("a#b"), other = keeper("a");
+    park(*one, {delivery("orders#x", "y", 1)});
+    EXPECT_TRUE(is_parked(*one, delivery("orders#x", "y", 2)));
+    EXPECT_FALSE(is_parked(*one, delivery("orders", "x#y", 2)));
+    EXPECT_FALSE(is_parked(*one, delivery("orders%23x", "y", 2)));
+    EXPECT_FALSE(is_parked(*other, delivery("orders#x", "y", 2)));
+}
+
+TEST_F(DynamoDbKeeper, parks_more_than_a_transaction_takes) {
+    std::vector<Delivery> many;
+    for (int i = 1; i <= 130; ++i)
+        many.push_back(delivery("orders", "a" + std::to_string(i % 3), i));
+    const auto store = keeper();
+    park(*store, many);
+    EXPECT_EQ(listed("parked").size(), 130U);
+    std::vector<Sequence> last{0, 0, 0};
+    for (std::size_t done = 0; done < many.size();) {
+        const auto due = sync_wait(store->take_parked(100));
+        ASSERT_FALSE(due.empty());
+        for (const Delivery& head : due) {
+            Sequence& before = last[static_cast<std::size_t>(head.message.sequence % 3)];
+            EXPECT_LT(before, head.message.sequence);
+            before = head.message.sequence;
+            sync_wait(store->unpark(head));
+            ++done;
+        }
+    }
+    EXPECT_EQ(count(outbox + "-txm"), 1U) << "only that the consumer is known is left";
+}
+
+// Both change the same lane at each step: none of their deliveries is lost, none is counted twice.
+TEST_F(DynamoDbKeeper, processes_that_meet_at_a_lane_lose_nothing) {
+    constexpr int each = 25;
+    const auto work = [&](int first) {
+        const auto store = keeper();
+        for (int i = 0; i < each; ++i)
+            park(*store, {delivery("orders", "a", first + i)});
+    };
+    std::thread one(work, 1), other(work, 1000);
+    one.join();
+    other.join();
+    EXPECT_EQ(listed("parked").size(), 2U * each);
+    const auto drain = [&] {
+        const auto store = keeper();
+        for (;;) {
+            const auto due = sync_wait(store->take_parked(1));
+            if (due.empty())
+                return;
+            sync_wait(store->unpark(due.front()));
+        }
+    };
+    std::thread third(drain), fourth(drain);
+    third.join();
+    fourth.join();
+    EXPECT_TRUE(listed("parked").empty());
+    EXPECT_FALSE(is_parked(*keeper(), delivery("orders", "a", 1)));
+}
+
+TEST_F(DynamoDbKeeper, what_is_too_large_for_an_item_is_a_clear_error) {
+    Delivery large = delivery("orders", "a", 1);
+    large.message.payload.assign(std::size_t{1} << 20, 'x');
+    const auto store = keeper();
+    const auto error = thrown_by<Error>([&] { park(*store, {large}); });
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->message_id(), large.message.message_id);
+    EXPECT_NE(std::string(error->what()).find("400 kB"), std::string::npos) << error->what();
+    EXPECT_FALSE(is_parked(*store, large));
+}
+
+TEST_F(DynamoDbKeeper, a_dead_letter_does_not_expire) {
+    dynamodb::ConsumerStore store(*db, "billing", inbox, outbox + "-txm", 24h);
+    const Delivery letter = delivery("orders", "a", 1);
+    sync_wait(store.dead_letter(Incoming{letter.message.message_id, "billing"}, letter, "unknown customer", true));
+    const auto rows = all(inbox);
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_FALSE(rows.front().contains("ExpiresAt"));
+    const Timestamp purged_to = sync_wait(store.purged_to());
+    EXPECT_LE(purged_to, now() - 23h);
+    EXPECT_GE(purged_to, now() - 24h);
+}
+
+}  // namespace
+}  // namespace txm::test
