@@ -1,0 +1,67 @@
+#pragma once
+
+#include "support/fake_http.hpp"
+#include "txm/item.hpp"
+
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace txm::test {
+
+/// DynamoDB Streams as a test says: shards that come, end, and are trimmed, records in any order, iterators that expire.
+/// *Thread safety*: any thread.
+class FakeStreams {
+public:
+    FakeStreams();
+
+    std::string endpoint() const { return http_.endpoint(); }
+
+    void add_shard(const std::string& id, const std::string& parent = {});
+    /// Its last record is the last that it will have.
+    void end_shard(const std::string& id);
+    /// It is not listed any more.
+    void remove_shard(const std::string& id);
+    /// The service has forgotten the records that it has so far.
+    void trim(const std::string& id);
+    void expire_iterators();
+
+    /// A row was stored. @return the record's sequence number
+    std::string insert(const std::string& shard, const dynamodb::Item& row);
+    /// Another program changed a row.
+    std::string modify(const std::string& shard, const dynamodb::Item& old_row, const dynamodb::Item& new_row);
+
+    /// Where readers began in a shard: `TRIM_HORIZON` or a sequence number.
+    std::vector<std::string> starts(const std::string& shard) const;
+    /// Shards in the order in which readers began with them.
+    std::vector<std::string> begun() const;
+    /// How often a shard was read with nothing new to give.
+    std::size_t empty_reads(const std::string& shard) const;
+
+private:
+    struct Shard {
+        std::string parent{};
+        std::vector<std::pair<std::string, std::string>> records{};  // sequence number, JSON
+        std::size_t trimmed = 0;
+        bool is_ended = false;
+        std::size_t empty_reads = 0;
+        std::vector<std::string> starts{};
+    };
+
+    HttpAnswer answer(const HttpRequest& request);
+    HttpAnswer describe() const;
+    HttpAnswer iterator(const std::string& body);
+    HttpAnswer records(const std::string& body);
+    std::string add(const std::string& shard, const std::string& event, const std::string& images);
+
+    mutable std::mutex mutex_;
+    std::map<std::string, Shard> shards_;
+    std::vector<std::string> begun_;
+    int generation_ = 0;
+    long number_ = 100'000'000'000'000'000;
+    FakeHttp http_;
+};
+
+}  // namespace txm::test
