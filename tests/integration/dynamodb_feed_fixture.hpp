@@ -22,7 +22,7 @@
 namespace txm::test {
 
 /// An outbox of its own for each test, on a server that the test program shares; its stream is real, or a fake's.
-class DynamoDbFeed : public testing::Test {
+class DynamoDbFeed : public ::testing::Test {
 protected:
     static dynamodb::DatabaseOptions database_options(const std::string& endpoint) {
         dynamodb::DatabaseOptions options;

@@ -1,0 +1,138 @@
+#include "integration/dynamodb_feed_fixture.hpp"
+#include "support/fake_publisher.hpp"
+#include "txm/error.hpp"
+
+namespace txm::test {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Verdict = txm::testing::FakePublisher::Verdict;
+
+class DynamoDbStep : public DynamoDbFeed {
+protected:
+    /// An event as AWS Lambda gives it: records numbered from 1 on.
+    std::string event_of(const std::vector<StoredMessage>& messages) {
+        std::string records;
+        int number = 0;
+        for (const StoredMessage& message : messages) {
+            records += records.empty() ? "" : ",";
+            records += R"({"eventID":"e","eventSource":"aws:dynamodb","eventName":"INSERT","dynamodb":{)"
+                       R"("ApproximateCreationDateTime":1700000000,"SequenceNumber":")" +
+                       std::to_string(++number) + R"(","NewImage":)";
+            dynamodb::detail::append_json(records, row(message).value());
+            records += "}}";
+        }
+        return R"({"Records":[)" + records + "]}";
+    }
+
+    std::string run(const std::string& event) {
+        dynamodb::StreamStep step{*db_, broker_, feed_options()};
+        return sync_wait(step.run(event));
+    }
+
+    static constexpr const char* all_done = R"({"batchItemFailures":[]})";
+    txm::testing::FakePublisher broker_;
+};
+
+TEST_F(DynamoDbStep, publishes_in_order_one_of_an_aggregate_at_a_time_and_marks) {
+    const StoredMessage a1 = publish("a", "a1"), a2 = publish("a", "a2"), b1 = publish("b", "b1");
+    EXPECT_EQ(run(event_of({a2, b1, a1})), all_done);
+    EXPECT_THAT(payloads_of(broker_.accepted, "a"), ElementsAre("a1", "a2"));
+    EXPECT_THAT(payloads_of(broker_.accepted, "b"), ElementsAre("b1"));
+    EXPECT_FALSE(broker_.saw_two_of_a_lane);
+    for (const StoredMessage& m : {a1, a2, b1}) {
+        EXPECT_TRUE(message(m.message_id)->is_dispatched());
+        EXPECT_TRUE(row(m)->contains("ExpiresAt"));
+    }
+}
+
+TEST_F(DynamoDbStep, what_was_sent_before_is_not_sent_again) {
+    const StoredMessage one = publish("a", "1");
+    const std::string event = event_of({one});
+    EXPECT_EQ(run(event), all_done);
+    EXPECT_EQ(run(event), all_done);
+    EXPECT_THAT(payloads(broker_.accepted), ElementsAre("1"));
+    EXPECT_EQ(message(one.message_id)->approximate_dispatch_count, 1);
+}
+
+TEST_F(DynamoDbStep, predecessors_that_wait_go_first) {
+    publish("a", "1");
+    publish("a", "2");
+    const StoredMessage three = publish("a", "3");
+    EXPECT_EQ(run(event_of({three})), all_done);
+    EXPECT_THAT(payloads(broker_.accepted), ElementsAre("1", "2", "3"));
+}
+
+TEST_F(DynamoDbStep, names_the_first_record_that_the_broker_did_not_take_and_keeps_what_follows_it) {
+    const StoredMessage b1 = publish("b", "b1"), a1 = publish("a", "a1"), a2 = publish("a", "a2"),
+                        b2 = publish("b", "b2");
+    broker_.verdict = [](const StoredMessage& m) { return m.payload == "a1" ? Verdict::refuse : Verdict::acknowledge; };
+    EXPECT_EQ(run(event_of({b1, a1, a2, b2})), R"({"batchItemFailures":[{"itemIdentifier":"2"}]})");
+    EXPECT_THAT(payloads(broker_.accepted), ElementsAre("b1", "b2"));
+    EXPECT_FALSE(message(a1.message_id)->is_dispatched());
+    EXPECT_FALSE(message(a2.message_id)->is_dispatched());
+
+    broker_.verdict = [](const StoredMessage&) { return Verdict::acknowledge; };
+    EXPECT_EQ(run(event_of({a1, a2, b2})), all_done);
+    EXPECT_THAT(payloads(broker_.accepted), ElementsAre("b1", "b2", "a1", "a2"));
+}
+
+TEST_F(DynamoDbStep, what_is_not_answered_is_not_marked) {
+    const StoredMessage one = publish("a", "1");
+    broker_.verdict = [](const StoredMessage&) { return Verdict::ignore; };
+    EXPECT_EQ(run(event_of({one})), R"({"batchItemFailures":[{"itemIdentifier":"1"}]})");
+    EXPECT_FALSE(message(one.message_id)->is_dispatched());
+}
+
+TEST_F(DynamoDbStep, a_broker_out_of_reach_is_an_error_and_what_it_took_before_is_marked) {
+    const StoredMessage one = publish("a", "1"), two = publish("b", "2");
+    broker_.verdict = [](const StoredMessage& m) {
+        return m.payload == "2" ? Verdict::disconnect : Verdict::acknowledge;
+    };
+    EXPECT_THROW(run(event_of({one, two})), Error);
+    EXPECT_TRUE(message(one.message_id)->is_dispatched());
+    EXPECT_FALSE(message(two.message_id)->is_dispatched());
+}
+
+TEST_F(DynamoDbStep, a_lane_that_a_relay_has_blocked_is_not_overtaken) {
+    dynamodb::OutboxFeed feed{*db_, feed_options()};
+    FeedReader relay{feed};
+    relay.acquire();
+    const StoredMessage one = publish("a", "1");
+    take(relay, 1, false);
+    relay.park(one, 1, now() + 24h);
+    const StoredMessage two = publish("a", "2"), other = publish("b", "3");
+    EXPECT_EQ(run(event_of({two, other})), all_done);
+    EXPECT_THAT(payloads(broker_.accepted), ElementsAre("3"));
+    sync_wait(feed.unpark("a"));
+    EXPECT_THAT(take(relay, 1), ElementsAre("1"));
+    EXPECT_THAT(take(relay, 1), ElementsAre("2"));
+}
+
+TEST_F(DynamoDbStep, marks_of_others_are_passed_over) {
+    const StoredMessage one = publish("a", "1");
+    dynamodb::Item sent = row(one).value();
+    sent.erase("NotDispatched");
+    std::string image;
+    dynamodb::detail::append_json(image, sent);
+    EXPECT_EQ(run(R"({"Records":[{"eventName":"MODIFY","dynamodb":{"SequenceNumber":"1","NewImage":)" + image + "}}]}"),
+              all_done);
+    EXPECT_TRUE(broker_.accepted.empty());
+}
+
+TEST_F(DynamoDbStep, refuses_what_is_no_event_of_a_stream) {
+    for (const char* event : {"", "{}", "[1]", R"({"Records":5})", R"({"Records":["x"]})"}) {
+        try {
+            run(event);
+            FAIL() << event;
+        } catch (const Error& e) {
+            EXPECT_EQ(e.code(), Errc::invalid_message) << event;
+            EXPECT_THAT(e.what(), HasSubstr("Records"));
+        }
+    }
+}
+
+}  // namespace
+}  // namespace txm::test
