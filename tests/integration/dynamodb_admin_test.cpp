@@ -1,0 +1,101 @@
+#include "contract/feed_reader.hpp"
+#include "integration/dynamodb_session_fixture.hpp"
+#include "txm/dynamodb_feed.hpp"
+
+#include <chrono>
+
+namespace txm::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class DynamoDbOperator : public DynamoDbSession {
+protected:
+    Uuid publish(const dynamodb::OutboxOptions& options = {}) {
+        Noted noted;
+        noted.aggregate_id = new_uuid();
+        dynamodb::Session session{*db};
+        dynamodb::OutboxRepository events{outbox, session, topics(), options};
+        events.publish(noted);
+        sync_wait(session.commit());
+        return noted.message_id;
+    }
+    MessageFilter of(const Uuid& id) {
+        MessageFilter filter;
+        filter.ids = {id};
+        return filter;
+    }
+    MessageState state_of(const Uuid& id) {
+        std::optional<MessageState> state;
+        sync_wait(admin->list(of(id), [&](const ListedMessage& listed) {
+            state = listed.message.state;
+            return true;
+        }));
+        return state.value();
+    }
+    dynamodb::FeedOptions feed_options(bool compat) {
+        dynamodb::FeedOptions options;
+        options.table = outbox;
+        options.compat = compat;
+        options.poll_interval = 20ms;
+        return options;
+    }
+
+    std::unique_ptr<Admin> admin = dynamodb::open_admin(*db, outbox, inbox);
+};
+
+// Otherwise the table's time to live would delete it while it waits.
+TEST_F(DynamoDbOperator, what_is_sent_again_does_not_expire) {
+    const Uuid id = publish();
+    dynamodb::OutboxFeed feed{*db, feed_options(false)};
+    FeedReader relay{feed};
+    relay.acquire();
+    relay.settle(relay.read());
+    ASSERT_TRUE(row(id)->contains("ExpiresAt"));
+    EXPECT_EQ(sync_wait(admin->replay(of(id), {})), 1U);
+    EXPECT_FALSE(row(id)->contains("ExpiresAt"));
+    EXPECT_EQ(state_of(id), MessageState::parked);
+    const auto again = relay.read();
+    ASSERT_EQ(again.size(), 1U);
+    EXPECT_EQ(again.front().replays, 1);
+    relay.settle(again);
+    EXPECT_EQ(state_of(id), MessageState::dispatched);
+}
+
+TEST_F(DynamoDbOperator, on_a_shared_table_only_its_own_values_are_written) {
+    dynamodb::Session session{*db};
+    session.put(outbox + "-txm", {{"PK", "META"}, {"SK", "COMPAT"}, {"Compat", true}});
+    sync_wait(session.commit());
+    dynamodb::OutboxOptions options;
+    options.compat = true;
+    const Uuid id = publish(options);
+    dynamodb::OutboxFeed feed{*db, feed_options(true)};
+    FeedReader relay{feed};
+    relay.acquire();
+    relay.settle(relay.read(), Settlement::held, "refused");
+    EXPECT_EQ(state_of(id), MessageState::dead);
+    EXPECT_EQ(row(id)->at("NotDispatched"), dynamodb::Attribute("x"));
+    StoreStatus status = sync_wait(admin->status());
+    EXPECT_EQ(status.pending, 0U);
+    EXPECT_EQ(status.dead, 1U);
+
+    EXPECT_EQ(sync_wait(admin->replay(of(id), {})), 1U);
+    EXPECT_EQ(row(id)->at("NotDispatched"), dynamodb::Attribute("x"));
+    EXPECT_EQ(state_of(id), MessageState::parked);
+    EXPECT_EQ(sync_wait(admin->status()).parked, 1U);
+    EXPECT_EQ(sync_wait(admin->skip(of(id), {})), 1U);
+    EXPECT_EQ(row(id)->at("NotDispatched"), dynamodb::Attribute("x"));
+    EXPECT_EQ(state_of(id), MessageState::dead);
+    EXPECT_EQ(sync_wait(admin->status()).dead, 0U);
+}
+
+TEST_F(DynamoDbOperator, an_inbox_that_forgets_by_itself_is_not_purged) {
+    MessageFilter filter;
+    filter.before = now();
+    const auto error = thrown_by<Error>([&] { sync_wait(admin->purge_inbox("billing", filter, {})); });
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code(), Errc::not_supported);
+}
+
+}  // namespace
+}  // namespace txm::test
