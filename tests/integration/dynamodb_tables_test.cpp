@@ -29,7 +29,7 @@ TEST_F(DynamoDbTables, an_outbox_has_its_indexes_its_stream_and_its_expiry) {
                             HasSubstr("PAY_PER_REQUEST")));
     EXPECT_THAT(expiry(outbox), AllOf(HasSubstr("ExpiresAt"), HasSubstr("ENABLED")));
     EXPECT_THAT(expiry(inbox), AllOf(HasSubstr("ExpiresAt"), HasSubstr("ENABLED")));
-    EXPECT_THAT(expiry(outbox + "-txm"), HasSubstr("DISABLED"));
+    EXPECT_THAT(expiry(outbox + "-txm"), AllOf(HasSubstr("ExpiresAt"), HasSubstr("ENABLED")));
     EXPECT_THAT(described(outbox + "-txm"), HasSubstr("RANGE"));
 
     // Once more: nothing to do.
