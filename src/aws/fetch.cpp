@@ -1,5 +1,7 @@
 #include "aws/fetch.hpp"
 
+#include "aws/ca_file.hpp"
+
 #include "txm/error.hpp"
 
 #include <curl/curl.h>
@@ -45,6 +47,8 @@ Fetched fetch(const FetchRequest& request) {
         curl_easy_setopt(handle.get(), CURLOPT_POSTFIELDS, request.body.c_str());
     }
     curl_easy_setopt(handle.get(), CURLOPT_NOSIGNAL, 1L);
+    if (const char* file = ca_file())
+        curl_easy_setopt(handle.get(), CURLOPT_CAINFO, file);
     curl_easy_setopt(handle.get(), CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout.count()));
     curl_easy_setopt(handle.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
     if (!request.uses_proxy)

@@ -1,5 +1,7 @@
 #include "aws/transfer.hpp"
 
+#include "aws/ca_file.hpp"
+
 #include <zlib.h>
 
 #include <cctype>
@@ -54,6 +56,8 @@ Transfer::Transfer(const std::string& url, std::chrono::milliseconds connect_tim
     set(handle, CURLOPT_HEADERDATA, static_cast<void*>(this));
     set(handle, CURLOPT_PREREQFUNCTION, &Transfer::before_sending);
     set(handle, CURLOPT_PREREQDATA, static_cast<void*>(this));
+    if (const char* file = ca_file())
+        set(handle, CURLOPT_CAINFO, file);
 }
 
 void Transfer::begin() {
