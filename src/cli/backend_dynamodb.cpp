@@ -13,8 +13,7 @@ namespace txm::cli {
 namespace {
 
 struct DynamoDbTables {
-    std::string outbox, inbox;
-    std::string state() const { return outbox + "-txm"; }
+    std::string outbox, inbox, state;
 };
 
 /// What the options say of a table that other programs may write; what they leave open, `migrate` has recorded.
@@ -66,8 +65,8 @@ public:
 
     awaitable<void> migrate() override {
         const bool had_outbox = co_await has_table(tables_.outbox);
-        const bool had_state = co_await has_table(tables_.state());
-        co_await dynamodb::create_outbox_table(db_, tables_.outbox);
+        const bool had_state = co_await has_table(tables_.state);
+        co_await dynamodb::create_outbox_table(db_, tables_.outbox, tables_.state);
         co_await dynamodb::create_inbox_table(db_, tables_.inbox);
         const bool found = had_outbox && !had_state;
         if (sharing_.compat || found)
@@ -88,6 +87,7 @@ public:
     awaitable<void> publish(std::vector<StoredMessage> batch, std::size_t max_payload) override {
         dynamodb::OutboxOptions options;
         options.compat = co_await is_compat();
+        options.state_table = tables_.state;
         options.ordered = sharing_.ordered.value_or(!options.compat);
         dynamodb::Session session{db_};
         dynamodb::OutboxRepository outbox{tables_.outbox, session, TopicMap{}, options};
@@ -132,7 +132,7 @@ public:
     }
 
     std::unique_ptr<ConsumerStore> consumer_store(const ConsumerSettings& settings) override {
-        return std::make_unique<dynamodb::ConsumerStore>(db_, settings.name, tables_.inbox, tables_.state(),
+        return std::make_unique<dynamodb::ConsumerStore>(db_, settings.name, tables_.inbox, tables_.state,
                                                          settings.inbox_retention);
     }
 
@@ -149,7 +149,7 @@ public:
     }
 
     std::unique_ptr<Admin> admin() override {
-        return dynamodb::open_admin(db_, tables_.outbox, tables_.inbox, tables_.state());
+        return dynamodb::open_admin(db_, tables_.outbox, tables_.inbox, tables_.state);
     }
 
 private:
@@ -187,7 +187,7 @@ private:
         dynamodb::Item item = record_key();
         item.emplace("Compat", compat);
         dynamodb::Session session{db_};
-        session.put(tables_.state(), std::move(item));
+        session.put(tables_.state, std::move(item));
         co_await session.commit();
     }
 
@@ -199,7 +199,7 @@ private:
             co_return known == 1;
         dynamodb::Session session{db_};
         dynamodb::Item key = record_key();
-        const std::optional<dynamodb::Item> item = co_await session.get(tables_.state(), std::move(key));
+        const std::optional<dynamodb::Item> item = co_await session.get(tables_.state, std::move(key));
         bool compat = false;
         if (item)
             if (const auto value = item->find("Compat"); value != item->end())
@@ -221,7 +221,8 @@ struct DynamoDbOptions {
         const AwsPlace place = aws_place(url, origin, "dynamodb://eu-west-1/outbox");
         tables.outbox = place.name.empty() ? "outbox" : place.name;
         tables.inbox = options.text("inbox", "inbox");
-        for (const std::string& name : {tables.outbox, tables.inbox})
+        tables.state = options.text("state_table", tables.outbox + "-txm");
+        for (const std::string& name : {tables.outbox, tables.inbox, tables.state})
             check_aws_name(name, true, origin);
         database.client = aws_client_options(place, options, origin);
         database.commit_timeout = options.duration("commit_timeout", database.commit_timeout);
@@ -229,6 +230,7 @@ struct DynamoDbOptions {
             if (options.has(name))
                 *value = options.flag(name, false);
         feed.table = tables.outbox;
+        feed.state_table = tables.state;
         feed.streams_endpoint = aws_endpoint("streams_endpoint", options, origin);
         feed.poll_interval = options.duration("poll_interval", feed.poll_interval);
         feed.lease_term = options.duration("lease_term", feed.lease_term);
@@ -254,7 +256,7 @@ std::string dynamodb_schema(const Url& url, const std::string& origin, Options& 
     const DynamoDbOptions own{url, origin, options};
     if (language == "sql")
         throw UsageError("--print: a DynamoDB store is described in cloudformation or terraform, not in sql");
-    return dynamodb::schema(language, own.tables.outbox, own.tables.inbox);
+    return dynamodb::schema(language, own.tables.outbox, own.tables.inbox, own.tables.state);
 }
 
 }  // namespace txm::cli

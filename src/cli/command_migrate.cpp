@@ -16,14 +16,15 @@ int run_migrate(const Configuration& configuration) {
         return 0;
     }
     const auto store = open_store(configuration, Missing::create);
+    // First: it may need more than was given.
+    if (configuration.find("broker")) {
+        open_broker(configuration)->migrate(configuration.list("topic"), configuration.list("consumer"));
+        write_result(redacted(configuration.text("broker")) + " is ready\n");
+    }
     sync_wait(store->migrate());
     for (const std::string& note : store->notes())
         log().warn("{}", note);
     write_result(redacted(configuration.text("store")) + " is ready\n");
-    if (!configuration.find("broker"))
-        return 0;
-    open_broker(configuration)->migrate(configuration.list("topic"), configuration.list("consumer"));
-    write_result(redacted(configuration.text("broker")) + " is ready\n");
     return 0;
 }
 

@@ -36,7 +36,7 @@ std::string program() {
 std::vector<std::string> environment_of(const Start& start) {
     std::vector<std::string> entries;
     for (char** entry = environ; *entry; ++entry)
-        if (!std::string_view(*entry).starts_with("TXM_"))
+        if (const std::string_view text = *entry; !text.starts_with("TXM_") && !text.starts_with("AWS_"))
             entries.emplace_back(*entry);
     for (const auto& [name, value] : start.environment)
         entries.push_back(name + "=" + value);
@@ -94,7 +94,7 @@ Program::Program(const Scratch& scratch, Start start) {
     err_ = scratch.path(name + ".err");
     const std::string in = scratch.write(name + ".in", start.input), folder = scratch.path("");
     std::vector<std::string> arguments = start.arguments, entries = environment_of(start);
-    arguments.insert(arguments.begin(), program());
+    arguments.insert(arguments.begin(), start.program.empty() ? program() : start.program);
     const std::vector<char*> argument_pointers = pointers(arguments), entry_pointers = pointers(entries);
 
     pid_ = ::fork();

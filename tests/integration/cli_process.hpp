@@ -37,9 +37,10 @@ bool eventually(const std::function<bool()>& condition);
 struct Start {
     std::vector<std::string> arguments;
     std::string input{};                               ///< for its stdin
-    std::map<std::string, std::string> environment{};  ///< besides the test's own, without any TXM_ variable
+    std::map<std::string, std::string> environment{};  ///< besides the test's own, without TXM_ and AWS_ variables
     int stdout_fd = -1;                                ///< where its stdout goes; -1: collected
     int stdin_fd = -1;                                 ///< instead of `input`
+    std::string program{};                             ///< instead of the built one
 };
 
 /// The built program, running.
