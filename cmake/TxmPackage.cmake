@@ -39,6 +39,7 @@ set(core_needs "libboost1.81-dev, libboost-json1.81-dev")
 set(sqlite_needs "libsqlite3-dev")
 set(local_needs "libsqlite3-dev")
 set(aws_needs "libcurl4-openssl-dev, libssl-dev, zlib1g-dev, libpugixml-dev")
+set(dynamodb_needs "libssl-dev")
 
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/txm RENAME copyright COMPONENT program)
 get_property(parts GLOBAL PROPERTY TXM_COMPONENTS)
