@@ -84,7 +84,11 @@ txm::awaitable<void> place_orders(Wiring& wiring, const Plan& plan, std::size_t 
         }
         const auto uow = wiring.unit_of_work();
         const Order order{purchase->line, purchase->customer, purchase->cents};
-        co_await place_order(*uow, order, static_cast<std::int64_t>(lane));
+        try {
+            co_await place_order(*uow, order, static_cast<std::int64_t>(lane));
+        } catch (const OrderAlreadyPlacedError& e) {
+            log(e.what());
+        }
     }
 }
 

@@ -22,6 +22,14 @@ struct Order {
     std::int64_t cents = 0;
 };
 
+/// The order is there, and so is its message: they were committed together. A process that was killed may have sent the
+/// commit before, and a store that is a server may have carried it out after.
+class OrderAlreadyPlacedError : public std::runtime_error {
+public:
+    explicit OrderAlreadyPlacedError(std::int64_t id)
+        : std::runtime_error("order " + std::to_string(id) + " was placed before") {}
+};
+
 /// An answer came for an order that was answered before, or never placed: one effect too many.
 class OrderNotOpenError : public std::runtime_error {
 public:
@@ -32,7 +40,7 @@ public:
 class OrderRepository {
 public:
     virtual ~OrderRepository() = default;
-    virtual void place(const Order& order) = 0;
+    virtual void place(const Order& order) = 0;  ///< the commit throws OrderAlreadyPlacedError when it is there
     virtual void complete(std::int64_t id) = 0;  ///< the commit throws OrderNotOpenError unless it is open
     virtual void cancel(std::int64_t id) = 0;    ///< the same
 };

@@ -38,7 +38,7 @@ public:
                                                        {"Customer", order.customer},
                                                        {"Cents", order.cents},
                                                        {"Outcome", "open"}})
-                         .when("attribute_not_exists(Id)"));
+                         .when("attribute_not_exists(Id)", OrderAlreadyPlacedError{order.id}));
     }
     void complete(std::int64_t id) override { decide(id, "completed"); }
     void cancel(std::int64_t id) override { decide(id, "cancelled"); }

@@ -24,8 +24,9 @@ public:
     explicit SqliteOrderRepository(txm::sqlite::Session& session) : session_(session) {}
 
     void place(const Order& order) override {
-        session_.add("insert into orders (id, customer, cents) values (?, ?, ?)", order.id, order.customer,
-                     order.cents);
+        session_.add(txm::Statement{"insert into orders (id, customer, cents) values (?, ?, ?) on conflict do nothing",
+                                    order.id, order.customer, order.cents}
+                         .expect_rows(1, OrderAlreadyPlacedError{order.id}));
     }
     void complete(std::int64_t id) override { decide(id, "completed"); }
     void cancel(std::int64_t id) override { decide(id, "cancelled"); }
