@@ -129,6 +129,7 @@ TEST_F(DynamoDbOutbox, rows_beside_the_original_have_exactly_its_attributes) {
     Noted wrong;
     wrong.aggregate_id = "customer 7";
     const auto error = thrown_by<Error>([&] { shared.publish(wrong); });
+    ASSERT_TRUE(error);
     EXPECT_EQ(error->message_id(), wrong.message_id);
     EXPECT_THAT(error->what(), testing::AllOf(HasSubstr("customer 7"), HasSubstr("UUID")));
 }
