@@ -67,6 +67,7 @@ void OutboxFeed::Impl::forget() {
     stream_.close();
     index_.restart();
     pool_.clear();
+    pool_bytes_ = 0;
     walk_at_ = look_at_lanes_at_ = {};
     must_walk_all_ = false;
     next_due_.reset();

@@ -53,7 +53,7 @@ private:
     awaitable<void> walk_index();
     void hear(detail::Candidate candidate);
     awaitable<void> sort_out();
-    awaitable<void> look_at_rows();
+    awaitable<bool> look_at_rows();
     awaitable<void> put_aside();
     awaitable<bool> look_at_predecessors();
     awaitable<Runs> read_runs(std::size_t max);
@@ -83,6 +83,7 @@ private:
 
     // Of the coroutine in read().
     std::vector<detail::Candidate> pool_;  // heard of, and not ready
+    std::size_t pool_bytes_ = 0;           // of payload in it, or more
     bool is_tail_ = false;
     Clock::time_point walk_at_{};
     bool must_walk_all_ = false;  // not only what is too old to come from the stream

@@ -30,6 +30,7 @@ std::vector<Candidate> FeedMemory::begin_read() {
         if (!blocked_.contains(candidate.message.aggregate_id))
             return false;
         open_[candidate.message.message_id] = Stage::found;
+        ready_bytes_ -= candidate.message.payload.size();
         again.push_back(std::move(candidate));
         return true;
     });
@@ -42,7 +43,7 @@ void FeedMemory::make_ready(std::vector<Candidate>& candidates) {
     const Lock lock{mutex_};
     std::erase_if(candidates, [&](Candidate& candidate) {
         const StoredMessage& message = candidate.message;
-        if (blocked_.contains(message.aggregate_id))
+        if (!candidate.is_read || blocked_.contains(message.aggregate_id))
             return false;
         if (!chain_.is_next(candidate) && !(candidate.is_checked && chain_.is_past(candidate))) {
             const auto previous = open_.find(candidate.previous);
@@ -51,6 +52,7 @@ void FeedMemory::make_ready(std::vector<Candidate>& candidates) {
         }
         chain_.passed(message.aggregate_id, message.sequence);
         open_[message.message_id] = Stage::passed;
+        ready_bytes_ += message.payload.size();
         ready_.push_back(std::move(candidate));
         return true;
     });
@@ -59,6 +61,11 @@ void FeedMemory::make_ready(std::vector<Candidate>& candidates) {
 std::size_t FeedMemory::ready() const {
     const Lock lock{mutex_};
     return ready_.size();
+}
+
+std::size_t FeedMemory::ready_bytes() const {
+    const Lock lock{mutex_};
+    return ready_bytes_;
 }
 
 bool FeedMemory::is_past(const Candidate& candidate) {
@@ -98,10 +105,12 @@ std::vector<StoredMessage> FeedMemory::give(std::vector<std::vector<Candidate>> 
     }
     std::deque<Candidate> kept;
     while (!ready_.empty() && fits(ready_.front())) {
-        if (blocked_.contains(ready_.front().message.aggregate_id))
+        if (blocked_.contains(ready_.front().message.aggregate_id)) {
             kept.push_back(std::move(ready_.front()));
-        else
+        } else {
+            ready_bytes_ -= ready_.front().message.payload.size();
             take(ready_.front());
+        }
         ready_.pop_front();
     }
     ready_.insert(ready_.begin(), std::make_move_iterator(kept.begin()), std::make_move_iterator(kept.end()));
@@ -168,6 +177,7 @@ void FeedMemory::clear() {
     const Lock lock{mutex_};
     open_.clear();
     ready_.clear();
+    ready_bytes_ = 0;
     returned_.clear();
     given_.clear();
     chain_.clear();

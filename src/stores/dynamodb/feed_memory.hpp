@@ -30,6 +30,7 @@ public:
     /// Moves candidates whose predecessors are given, or known to be settled, to what is ready. Keeps the others.
     void make_ready(std::vector<Candidate>& candidates);
     std::size_t ready() const;
+    std::size_t ready_bytes() const;
     bool is_past(const Candidate& candidate);
     /// It is known now that nothing that waits to be sent comes before it.
     void note_next(const Candidate& candidate);
@@ -62,6 +63,7 @@ private:
     mutable std::mutex mutex_;
     std::unordered_map<Uuid, Stage> open_;
     std::deque<Candidate> ready_;
+    std::size_t ready_bytes_ = 0;  // of payload
     std::vector<Candidate> returned_;
     Given given_;
     BlockedMeanwhile blocked_;

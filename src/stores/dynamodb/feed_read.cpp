@@ -23,6 +23,10 @@ constexpr auto wait_for_predecessor = 200ms;
 constexpr std::size_t most_in_pool = 2000;
 constexpr std::size_t rows_of_a_page = 500;
 
+// Of payload in memory. Beyond it the keys are enough; a row is read when it is nearly its turn. A row has at most 400 kB.
+constexpr std::size_t most_bytes = std::size_t{4} << 20;
+constexpr std::size_t rows_at_once = 100;
+
 // A lane that comes back is given in runs: long enough to be quick with a gapless broker, short enough that 100,000
 // parked messages neither fill memory nor keep others waiting.
 constexpr std::size_t max_run = 64;
@@ -54,8 +58,12 @@ awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::read(std::size_t max, st
 }
 
 void OutboxFeed::Impl::hear(Candidate candidate) {
-    if (memory_.open(candidate.message.message_id))
-        pool_.push_back(std::move(candidate));
+    if (!memory_.open(candidate.message.message_id))
+        return;
+    if (!candidate.is_read || pool_bytes_ > most_bytes)
+        candidate = candidate_of(std::move(candidate.row_key));
+    pool_bytes_ += candidate.message.payload.size();
+    pool_.push_back(std::move(candidate));
 }
 
 awaitable<void> OutboxFeed::Impl::gather() {
@@ -88,20 +96,24 @@ awaitable<void> OutboxFeed::Impl::walk_index() {
 
 awaitable<void> OutboxFeed::Impl::sort_out() {
     while (!pool_.empty()) {
-        co_await look_at_rows();
+        const bool has_read = co_await look_at_rows();
         co_await put_aside();
         memory_.make_ready(pool_);
         const bool is_news = co_await look_at_predecessors();
-        if (!is_news)
+        if (!is_news && !has_read)
             break;
     }
+    pool_bytes_ = 0;
+    for (const Candidate& candidate : pool_)
+        pool_bytes_ += candidate.message.payload.size();
 }
 
-// Reads the rows of those that were only heard of, or that seem to have been given before.
-awaitable<void> OutboxFeed::Impl::look_at_rows() {
+// Reads the rows of those that were only heard of, or that seem to have been given before. False when it read none.
+awaitable<bool> OutboxFeed::Impl::look_at_rows() {
     std::vector<std::size_t> places;
     std::vector<std::string> keys;
-    for (std::size_t i = 0; i < pool_.size(); ++i) {
+    const bool has_room = memory_.ready_bytes() < most_bytes;
+    for (std::size_t i = 0; i < pool_.size() && has_room && keys.size() < rows_at_once; ++i) {
         const Candidate& candidate = pool_[i];
         if (!candidate.is_checked && (!candidate.is_read || memory_.is_past(candidate))) {
             places.push_back(i);
@@ -109,7 +121,7 @@ awaitable<void> OutboxFeed::Impl::look_at_rows() {
         }
     }
     if (places.empty())
-        co_return;
+        co_return false;
     std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(keys));
     for (std::size_t i = 0; i < places.size(); ++i) {
         Candidate& candidate = pool_[places[i]];
@@ -122,23 +134,26 @@ awaitable<void> OutboxFeed::Impl::look_at_rows() {
         }
     }
     std::erase_if(pool_, [](const Candidate& candidate) { return candidate.row_key.empty(); });
+    co_return true;
 }
 
 // Messages of blocked lanes become their members.
 awaitable<void> OutboxFeed::Impl::put_aside() {
-    if (pool_.empty())
+    if (std::ranges::none_of(pool_, &Candidate::is_read))
         co_return;
     const bool are_any = co_await lanes_.any();
     if (!are_any)
         co_return;
     std::set<std::string> asked;
-    for (const Candidate& candidate : pool_)
-        asked.insert(candidate.message.aggregate_id.str());
+    for (const Candidate& candidate : pool_) {
+        if (candidate.is_read)
+            asked.insert(candidate.message.aggregate_id.str());
+    }
     std::vector<std::string> lanes(asked.begin(), asked.end());
     const std::set<std::string> blocked = co_await lanes_.blocked(std::move(lanes));
     std::vector<GivenMessage> members;
     for (const Candidate& candidate : pool_) {
-        if (blocked.contains(candidate.message.aggregate_id.str()))
+        if (candidate.is_read && blocked.contains(candidate.message.aggregate_id.str()))
             members.emplace_back(candidate);
     }
     if (members.empty())
@@ -159,7 +174,7 @@ awaitable<bool> OutboxFeed::Impl::look_at_predecessors() {
     for (std::size_t i = 0; i < pool_.size(); ++i) {
         const Candidate& candidate = pool_[i];
         const bool is_ripe = candidate.is_checked || time - candidate.found_at >= wait_for_predecessor;
-        if (is_ripe && !memory_.is_open(candidate.previous) &&
+        if (is_ripe && candidate.is_read && !candidate.previous.is_nil() && !memory_.is_open(candidate.previous) &&
             !memory_.is_being_blocked(candidate.message.aggregate_id)) {
             places.push_back(i);
             keys.push_back(key_of(candidate.previous));
