@@ -197,6 +197,24 @@ TEST_P(DynamoDbFeedOf, a_long_lane_is_parked_and_comes_back_whole) {
     EXPECT_TRUE(relay.is_drained());
 }
 
+TEST_F(DynamoDbFeed, an_owner_that_does_not_know_yet_that_it_is_none_any_more_writes_nothing) {
+    dynamodb::OutboxFeed feed{*db_, feed_options()};
+    FeedReader relay{feed};
+    relay.acquire();
+    const StoredMessage one = publish("a", "1");
+    EXPECT_THAT(take(relay, 1, false), ElementsAre("1"));
+    // What the next owner writes when it takes the lease; ours is not due to be renewed for seconds.
+    dynamodb::Item lease = item(state_table(), dynamodb::detail::lease_key()).value();
+    lease.insert_or_assign("Fence", lease.at("Fence").integer() + 1);
+    std::string body = R"({"TableName":")" + state_table() + R"(","Item":)";
+    dynamodb::detail::append_json(body, lease);
+    call("PutItem", body + "}");
+    EXPECT_THROW(relay.settle({one}), FenceLostError);
+    EXPECT_THROW(relay.read(), FenceLostError);
+    EXPECT_EQ(message(one.message_id), one);
+    EXPECT_FALSE(item(state_table(), dynamodb::detail::message_state_key(one.message_id)));
+}
+
 TEST_F(DynamoDbFeed, kill_9_frees_the_lease_at_once) {
     const std::string endpoint = Server::shared("dynamodb").endpoint();
     db_.reset();  // its thread does not come along into the other process
