@@ -21,17 +21,15 @@ fi
 
 need "${build_packages[@]}"
 programs=(txm_program orders customers)
-options=()
 case " $* " in
 *' --store dynamodb '* | *' --store=dynamodb '* | *' --broker sns '* | *' --broker=sns '*)
     need curl
     need_servers dynamodb fauxqs
     export TXM_SERVERS=${TXM_SERVERS:-$(readlink -f "$build_root/servers")}
     programs+=(orders_dynamodb customers_dynamodb)
-    options+=(-DTXM_AWS=ON -DTXM_DYNAMODB=ON)
     ;;
 esac
-configure release "${options[@]}"
+configure release
 compile release "${programs[@]}"
 export TXM_BIN_DIR=$PWD/$build_root/release/bin
 [ "${build_root#/}" = "$build_root" ] || TXM_BIN_DIR=$build_root/release/bin

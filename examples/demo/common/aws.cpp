@@ -48,7 +48,7 @@ std::unique_ptr<txm::Subscription> subscribe_behind_sns(const std::string& topic
     broker.fifo = url.option("fifo", "false") == "true";
     txm::aws::SubscriptionOptions options{std::move(broker), consumer};
     // What a process had in hand when it was killed comes again after this long. The demo kills many.
-    options.visibility = std::chrono::seconds{5};
+    options.visibility = std::chrono::seconds{10};
     return std::make_unique<LoggedSubscription>(
         std::make_unique<txm::aws::Subscription>(std::vector<std::string>{topic}, std::move(options)));
 }
