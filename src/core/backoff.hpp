@@ -20,13 +20,14 @@ public:
         const double doubled =
             static_cast<double>(first_.count()) * static_cast<double>(1L << std::clamp(failures - 1, 0, 30));
         const double base = std::min(doubled, static_cast<double>(longest_.count()));
-        const double spread = std::uniform_real_distribution<double>{0.75, 1.25}(random_);
+        // Of the thread, and only once something failed: to ask for a seed costs more than what most owners of this do.
+        thread_local std::minstd_rand random{std::random_device{}()};
+        const double spread = std::uniform_real_distribution<double>{0.75, 1.25}(random);
         return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{base * spread});
     }
 
 private:
     std::chrono::milliseconds first_, longest_;
-    std::minstd_rand random_{std::random_device{}()};
 };
 
 }  // namespace txm::detail
