@@ -8,6 +8,10 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 
 if(TXM_WARNINGS)
   add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    # It takes the frames of coroutines for memory from another allocator (GCC bug 109224).
+    add_compile_options(-Wno-mismatched-new-delete)
+  endif()
 endif()
 
 if(TXM_FAULT_POINTS)

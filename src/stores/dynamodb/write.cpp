@@ -150,7 +150,7 @@ std::string WriteText::description(const Write& write) {
     std::string key;
     append_json(key, to->item);
     if (key.size() > shown)
-        key = key.substr(0, shown) + "…";
+        key.erase(shown).append("…");
     const bool is_raw = write.kind_ == Write::Kind::raw;
     text.append(is_raw ? "raw write" : words[static_cast<std::size_t>(write.kind_)].noun);
     return text.append(" of ").append(key).append(" in the table `").append(to->table).append("`");
