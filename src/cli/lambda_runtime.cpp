@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto base = "/2018-06-01/runtime/";
+const std::string base = "/2018-06-01/runtime/";
 
 std::string api_address() {
     const char* address = std::getenv("AWS_LAMBDA_RUNTIME_API");
@@ -58,7 +58,7 @@ public:
                 return {};
             is_waiting_ = true;
         }
-        const httplib::Result result = client_.Get(std::string(base) + "invocation/next");
+        const httplib::Result result = client_.Get(base + "invocation/next");
         {
             const std::lock_guard lock{mutex_};
             is_waiting_ = false;
