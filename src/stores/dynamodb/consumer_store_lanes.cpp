@@ -175,10 +175,11 @@ void ConsumerLanes::hold(const ConsumerLane& lane, const std::string& message_id
     after.reason = reason;
 }
 
+// A lane that was due keeps its time: whoever looks at the same moment finds it due, too.
 void ConsumerLanes::go_on(const ConsumerLane& lane) {
     LaneRow& after = row(lane).after;
     if (!after.is_held())
-        after.next_attempt = now();
+        after.next_attempt = std::min(after.next_attempt, now());
 }
 
 void ConsumerLanes::decided(const ConsumerLane& lane, const std::string& message_id) {
