@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <iostream>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -220,6 +221,14 @@ void print(const std::string& what, const Item& item, const char* id, const char
     std::cout << what << ' ' << item.at(id).text() << ' ' << item.at(aggregate).text() << '\n';
 }
 
+bool holds_all(const std::vector<Item>& whole, const char* whole_id, const std::vector<Item>& part,
+               const char* part_id) {
+    std::set<std::string> ids;
+    for (const Item& item : whole)
+        ids.insert(item.at(whole_id).text());
+    return std::ranges::all_of(part, [&](const Item& item) { return ids.contains(item.at(part_id).text()); });
+}
+
 /// Against the flow: what is read later can only know more.
 int observe(txm::dynamodb::Database& db) {
     for (const Item& item : scan(db, "effects"))
@@ -230,15 +239,21 @@ int observe(txm::dynamodb::Database& db) {
         if (state != item.end() && state->second.text() == "dead")
             std::cout << "dead " << item.at("MessageId").text() << " -\n";
     }
-    // Both in one look at each: a message without its data, or data without its message, is a torn transaction.
-    const auto before = scan(db, "domain");
-    auto outbox = scan(db, "outbox");
+    // A scan may see a transaction half done (so does the service's), but never for long.
+    std::vector<Item> outbox, before, after;
+    for (int looks = 0; looks < 50; ++looks) {
+        before = scan(db, "domain");
+        outbox = scan(db, "outbox");
+        after = scan(db, "domain");
+        if (holds_all(outbox, "MessageId", before, "PK") && holds_all(after, "PK", outbox, "MessageId"))
+            break;
+    }
     std::ranges::sort(outbox, {}, [](const Item& item) { return item.at("Sequence").integer(); });
     for (const Item& item : outbox)
         print("commit", item, "MessageId", "AggregateId");
     for (const Item& item : before)
         print("before", item, "PK", "Aggregate");
-    for (const Item& item : scan(db, "domain"))
+    for (const Item& item : after)
         print("after", item, "PK", "Aggregate");
     return 0;
 }
