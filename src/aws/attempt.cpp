@@ -2,6 +2,7 @@
 #include "core/fault_point.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace txm::aws::detail {
@@ -111,8 +112,15 @@ void Engine::add_headers(Transfer& transfer, const Call& call) {
 void Engine::finish(Transfer& transfer, CURLcode code) {
     Call& call = *transfer.call();
     connects_.fetch_add(static_cast<std::uint64_t>(transfer.connects()), std::memory_order_relaxed);
-    multi_.remove(transfer);
     Answer& answer = transfer.conclude(code);
+    // What came twice is no answer to this request: its own is still to come over that connection.
+    if (answer.is_whole && was_given_before(answer.request_id)) {
+        answer.is_whole = false;
+        answer.trouble = "an answer to another request came instead";
+    }
+    if (code == CURLE_OK && !answer.is_whole)
+        transfer.end_connection();
+    multi_.remove(transfer);
     release(transfer);
     call.unanswered += answer.resent;
     try {
@@ -129,6 +137,16 @@ void Engine::finish(Transfer& transfer, CURLcode code) {
     } catch (...) {
         fail(call, std::current_exception());
     }
+}
+
+bool Engine::was_given_before(std::string_view request_id) noexcept {
+    if (request_id.empty())
+        return false;
+    const std::size_t hash = std::hash<std::string_view>{}(request_id);
+    if (std::ranges::find(last_answers_, hash) != last_answers_.end())
+        return true;
+    last_answers_[next_answer_++ % last_answers_.size()] = hash;
+    return false;
 }
 
 void Engine::release(Transfer& transfer) {

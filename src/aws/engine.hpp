@@ -7,12 +7,15 @@
 #include "aws/refusal.hpp"
 #include "aws/signer.hpp"
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <random>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -59,6 +62,7 @@ private:
     void add_headers(Transfer& transfer, const Call& call);
     void finish(Transfer& transfer, CURLcode code);
     void release(Transfer& transfer);
+    bool was_given_before(std::string_view request_id) noexcept;
     void judge_silence(Call& call, const Answer& answer);
     void judge_refusal(Call& call, Answer& answer);
     bool may_repeat(const Call& call, bool may_have_been_carried_out) const noexcept;
@@ -91,7 +95,9 @@ private:
     CallList without_keys_;  // for credentials
     std::multimap<Clock::time_point, Call*> paused_;
     Signer signer_;
-    std::chrono::seconds clock_difference_{0};  // of the service's clock to ours
+    std::chrono::seconds clock_difference_{0};     // of the service's clock to ours
+    std::array<std::size_t, 256> last_answers_{};  // hashes of their request ids
+    std::size_t next_answer_ = 0;
     std::minstd_rand random_{std::random_device{}()};
     std::atomic<std::uint64_t> connects_{0};
 

@@ -2,6 +2,7 @@
 
 #include "aws/ca_file.hpp"
 
+#include <sys/socket.h>
 #include <zlib.h>
 
 #include <cctype>
@@ -36,6 +37,11 @@ std::string_view value_of(std::string_view line, std::string_view name) {
     return end < begin || end == std::string_view::npos ? std::string_view{} : line.substr(begin, end - begin + 1);
 }
 
+std::string_view request_id_of(std::string_view line) {
+    const std::string_view id = value_of(line, "x-amzn-requestid");
+    return id.empty() ? value_of(line, "x-amz-request-id") : id;
+}
+
 }  // namespace
 
 Transfer::Transfer(const std::string& url, std::chrono::milliseconds connect_timeout) : handle_(curl_easy_init()) {
@@ -66,6 +72,7 @@ void Transfer::begin() {
     answer_.body.clear();
     answer_.error_type.clear();
     answer_.date.clear();
+    answer_.request_id.clear();
     answer_.trouble.clear();
     answer_.was_sent = false;
     answer_.is_whole = false;
@@ -107,6 +114,13 @@ Answer& Transfer::conclude(CURLcode code) {
     return answer_;
 }
 
+// libcurl keeps it, and finds it ended before it uses it again.
+void Transfer::end_connection() noexcept {
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    if (curl_easy_getinfo(handle_.get(), CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK && socket != CURL_SOCKET_BAD)
+        ::shutdown(socket, SHUT_RDWR);
+}
+
 long Transfer::connects() const noexcept {
     long count = 0;
     curl_easy_getinfo(handle_.get(), CURLINFO_NUM_CONNECTS, &count);
@@ -139,6 +153,8 @@ std::size_t Transfer::take_header(char* data, std::size_t size, std::size_t coun
         case 'X':
             if (const std::string_view type = value_of(line, "x-amzn-errortype"); !type.empty())
                 answer.error_type = type;
+            else if (const std::string_view id = request_id_of(line); !id.empty())
+                answer.request_id = id;
             else if (const std::string_view sum = value_of(line, "x-amz-crc32"); !sum.empty())
                 transfer.crc32_ = static_cast<std::uint32_t>(std::strtoul(std::string(sum).c_str(), nullptr, 10));
             break;

@@ -20,6 +20,7 @@ struct Answer {
     std::string body;
     std::string error_type;  ///< the header x-amzn-errortype
     std::string date;        ///< the header Date
+    std::string request_id;  ///< the header x-amzn-RequestId or x-amz-request-id: the service's name of this answer
     bool was_sent = false;   ///< false: the service has not seen it
     int resent = 0;          ///< how often libcurl sent it again over another connection
     bool is_whole = false;  ///< the headers came to their end, and what the header x-amz-crc32 says of the body is true
@@ -42,6 +43,9 @@ public:
 
     /// To be called once it is over: the answer, until the next begin().
     Answer& conclude(CURLcode code);
+
+    /// Ends the connection that the last answer came over: nothing that comes over it can be trusted.
+    void end_connection() noexcept;
 
     CURL* handle() const noexcept { return handle_.get(); }
     Call* call() const noexcept { return call_; }

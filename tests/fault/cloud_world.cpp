@@ -107,10 +107,11 @@ bool CloudWorld::has_message_in_flight() const {
 
 History CloudWorld::observe() const {
     auto acknowledgements = printed_events(path("acknowledged"));
+    History history;
+    read_told(history);
     const std::string file = path("observed");
     std::filesystem::remove(file);
     run({binary("fault_cloud"), "observe", path(""), servers_->dynamodb.endpoint()}, {0}, file);
-    History history;
     std::set<std::string> before, after, committed;
     for (const Line& line : lines_of(file)) {
         const Event event{line.message_id, line.aggregate_id};
@@ -124,7 +125,6 @@ History CloudWorld::observe() const {
         } else
             (line.what == "before" ? before : after).insert(line.message_id);
     }
-    read_told(history);
     // A message without its data, or data without its message: the transaction was torn.
     for (const std::string& id : committed)
         if (!after.contains(id))

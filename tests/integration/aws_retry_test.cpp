@@ -76,6 +76,18 @@ TEST(AwsRetry, ADamagedAnswerIsRepeated) {
     EXPECT_EQ(outcome.response.unanswered, 1);
 }
 
+TEST(AwsRetry, AnAnswerThatCameTwiceAnswersNothing) {
+    FakeHttp fake(FakeHttp::in_turn({HttpAnswer(200, R"({"n":1})").with("x-amzn-RequestId", "one"),
+                                     HttpAnswer(200, R"({"n":1})").with("x-amzn-RequestId", "one"),
+                                     HttpAnswer(200, R"({"n":2})").with("x-amzn-RequestId", "two")}));
+    Client client(options_for(fake), dynamodb);
+    EXPECT_EQ(call(client).response.body, R"({"n":1})");
+    const Outcome outcome = call(client);
+    EXPECT_EQ(outcome.response.body, R"({"n":2})");
+    EXPECT_EQ(outcome.response.unanswered, 1);
+    EXPECT_EQ(fake.connections(), 2) << "what comes over the first one belongs to other requests";
+}
+
 TEST(AwsRetry, WhatMayHaveBeenCarriedOutIsNotSentTwice) {
     const long whole = 39;  // HTTP/1.1 200 X, Content-Length: 2, {}
     for (long size = 0; size < whole; ++size) {
