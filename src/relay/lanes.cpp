@@ -20,6 +20,10 @@ constexpr std::size_t destinations_remembered = 256;
 // One kill says nothing of a single message, and the next may still be chance.
 constexpr int kills_until_blamed = 3;
 
+int attempts_until_blamed(const RelayOptions& options) {
+    return std::max(options.max_attempts, kills_until_blamed);
+}
+
 std::string seconds_text(Backoff::Duration duration) {
     char text[32];
     std::snprintf(text, sizeof text, "%.1f s", std::chrono::duration<double>(duration).count());
@@ -141,7 +145,7 @@ void Lanes::make_ready(Lane& lane, Decisions& decisions) {
     const Item& first = lane.queue.front();
     if (std::string why = defect(first.message, options_.max_payload); !why.empty()) {
         give_up(lane, std::move(why), decisions);
-    } else if (first.suspect && first.message.attempts >= std::max(options_.max_attempts, kills_until_blamed)) {
+    } else if (first.suspect && first.message.attempts >= attempts_until_blamed(options_)) {
         give_up(lane, "the relay was killed " + std::to_string(first.message.attempts) + " times while sending it",
                 decisions);
     } else {
@@ -354,10 +358,7 @@ Batch Lanes::take(TimePoint now, Decisions& decisions) {
     if (!suspects_.empty() || suspect_in_flight_) {
         if (batches_in_flight_ > 0)
             return batch;
-        Lane& lane = suspects_.front();
-        batch.destination = &destination_of(lane.queue.front().message);
-        batch.is_suspect = batch.is_alone = suspect_in_flight_ = true;
-        take_run(lane, 1, batch);
+        take_suspects(batch);
     } else {
         // Destinations take turns, from the one after the last that was served.
         auto next = destinations_.upper_bound(last_served_);
@@ -377,6 +378,33 @@ Batch Lanes::take(TimePoint now, Decisions& decisions) {
         ++batches_in_flight_;
     }
     return batch;
+}
+
+// Those that as many relays were killed with as with the first: the fewer the more there were, and alone in the end, so that
+// the last attempts of a dead letter are its own. One that kills relays is found out as soon as if each had always been
+// alone, and what only waited beside it goes by batches.
+void Lanes::take_suspects(Batch& batch) {
+    const StoredMessage& front = suspects_.front().queue.front().message;
+    batch.destination = &destination_of(front);
+    batch.is_suspect = suspect_in_flight_ = true;
+    const int attempts = front.attempts;
+    const std::size_t limit = suspects_at_once(attempts);
+    for (auto at = suspects_.begin(); at != suspects_.end() && batch.messages.size() < limit;) {
+        Lane& lane = *at++;
+        const StoredMessage& first = lane.queue.front().message;
+        if (first.attempts == attempts && &destination_of(first) == batch.destination)
+            take_run(lane, 1, batch);
+    }
+    batch.is_alone = batch.messages.size() == 1;
+}
+
+std::size_t Lanes::suspects_at_once(int attempts) const noexcept {
+    if (attempts > attempts_until_blamed(options_) - kills_until_blamed)
+        return 1;
+    std::size_t limit = options_.batch;
+    for (int kill = 1; kill < attempts && limit > 1; ++kill)
+        limit /= 8;
+    return std::max<std::size_t>(limit, 1);
 }
 
 void Lanes::fill(Batch& batch, Destination& destination, TimePoint now, Decisions& decisions) {

@@ -129,6 +129,8 @@ private:
 
     // Sending.
     bool can_send(const Destination& destination, TimePoint now) const noexcept;
+    void take_suspects(Batch& batch);
+    std::size_t suspects_at_once(int attempts) const noexcept;
     void fill(Batch& batch, Destination& destination, TimePoint now, Decisions& decisions);
     bool is_blamed(Lane& lane, const Destination& destination, TimePoint now, Decisions& decisions);
     void take_run(Lane& lane, std::size_t limit, Batch& batch);

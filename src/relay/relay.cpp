@@ -21,6 +21,16 @@ using relay::Clock;
 using relay::Trouble;
 using namespace std::chrono_literals;
 
+namespace {
+
+// What mark_attempts() stores.
+Outcome attempt_of(const StoredMessage& message) {
+    return Outcome{message.message_id,     message.aggregate_id, message.sequence,
+                   Settlement::dispatched, message.attempts,     {}};
+}
+
+}  // namespace
+
 Relay::Impl::Impl(OutboxFeed& feed, Publisher& publisher, RelayOptions options)
     : feed_(feed),
       publisher_(publisher),
@@ -297,7 +307,7 @@ void Relay::Impl::note_given_back(const AggregateId& aggregate_id) {
 }
 
 // The previous owner ended without a word, perhaps because of a message that it was sending. What it may have been sending
-// gets its attempt counted before it is sent: all together when it is the first time, one by one when it is not.
+// gets its attempt counted before it is sent: all together when it is the first time, in ever smaller batches when it is not.
 awaitable<bool> Relay::Impl::mark_suspects(std::vector<StoredMessage>& messages, std::vector<bool>& is_suspect) {
     std::vector<Outcome> starting;
     for (std::size_t i = 0; i < messages.size() && suspects_left_ > 0; ++i, --suspects_left_) {
@@ -309,8 +319,7 @@ awaitable<bool> Relay::Impl::mark_suspects(std::vector<StoredMessage>& messages,
             continue;
         }
         message.attempts = 1;
-        starting.push_back(
-            Outcome{message.message_id, message.aggregate_id, message.sequence, Settlement::dispatched, 1, {}});
+        starting.push_back(attempt_of(message));
     }
     if (starting.empty())
         co_return true;
@@ -337,10 +346,11 @@ awaitable<bool> Relay::Impl::mark(std::vector<Outcome> starting) {
 
 awaitable<void> Relay::Impl::publish(std::unique_ptr<relay::Batch> batch) {
     if (batch->is_suspect) {
-        StoredMessage& message = batch->messages.front();
-        ++message.attempts;
-        std::vector<Outcome> starting{Outcome{
-            message.message_id, message.aggregate_id, message.sequence, Settlement::dispatched, message.attempts, {}}};
+        std::vector<Outcome> starting;
+        for (StoredMessage& message : batch->messages) {
+            ++message.attempts;
+            starting.push_back(attempt_of(message));
+        }
         const bool marked = co_await mark(std::move(starting));
         if (!marked)
             co_return;  // the relay ends, or has lost its lease: nothing was sent
@@ -360,12 +370,15 @@ awaitable<void> Relay::Impl::publish(std::unique_ptr<relay::Batch> batch) {
     if (relay::classify(error) == Trouble::lasting)
         end_with(error);
     settle_first_ = settle_first_ || batch->is_suspect;
-    if (batch->is_suspect && reports.report(0) == PublishBatch::Report::unknown) {
-        // The relay lives: it was not what killed the last one, and a broker out of reach costs no attempt.
-        StoredMessage& message = batch->messages.front();
-        --message.attempts;
-        std::vector<Outcome> innocent{Outcome{
-            message.message_id, message.aggregate_id, message.sequence, Settlement::dispatched, message.attempts, {}}};
+    // The relay lives: they were not what killed the last one, and a broker out of reach costs no attempt.
+    std::vector<Outcome> innocent;
+    for (std::size_t i = 0; batch->is_suspect && i < batch->messages.size(); ++i) {
+        if (reports.report(i) != PublishBatch::Report::unknown)
+            continue;
+        --batch->messages[i].attempts;
+        innocent.push_back(attempt_of(batch->messages[i]));
+    }
+    if (!innocent.empty()) {
         co_await mark(std::move(innocent));
         if (is_abandoned_)
             co_return;

@@ -361,38 +361,58 @@ TEST_F(RelayTest, ADestinationThatHidesTheOthersIsLookedPast) {
     wait_for([&] { return ended; });
 }
 
-TEST_F(RelayTest, CrashLoopMessageIsDeadLetteredNeighboursAreNot) {
+/// Each life of the relay ends in the middle of the send that has the killer in it.
+class CrashLoop : public RelayTest {
+protected:
+    int run_until_found() {
+        feed.clean_start = false;
+        options.drain_deadline = 0ms;
+        int lives = 0;
+        for (bool was_killed = true; was_killed; ++lives) {
+            if (lives == 20)
+                return lives;
+            was_killed = false;
+            publisher.on_batch = [&](const txm::PublishBatch& batch) {
+                for (const auto& m : batch) {
+                    if (m.payload == "killer") {
+                        was_killed = true;
+                        relay->stop();
+                        relay->stop();
+                    }
+                }
+            };
+            publisher.verdict = [&](const auto&) { return was_killed ? Verdict::ignore : Verdict::acknowledge; };
+            publisher.delay = 1ms;
+            run();
+            context.restart();
+            context.run_for(5ms);
+        }
+        return lives;
+    }
+};
+
+TEST_F(CrashLoop, MessageIsDeadLetteredNeighboursAreNot) {
     for (int i = 0; i < 9; ++i)
         feed.add("a" + std::to_string(i), i == 4 ? "killer" : "fine");
-    feed.clean_start = false;
-    options.drain_deadline = 0ms;
     options.max_attempts = 3;
-    // Each life of the relay ends in the middle of the send that has the killer in it.
-    int lives = 0;
-    bool was_killed = true;
-    while (was_killed) {
-        ASSERT_LT(++lives, 20);
-        was_killed = false;
-        publisher.on_batch = [&](const txm::PublishBatch& batch) {
-            for (const auto& m : batch) {
-                if (m.payload == "killer") {
-                    was_killed = true;
-                    relay->stop();
-                    relay->stop();
-                }
-            }
-        };
-        publisher.verdict = [&](const auto&) { return was_killed ? Verdict::ignore : Verdict::acknowledge; };
-        publisher.delay = 1ms;
-        run();
-        context.restart();
-        context.run_for(5ms);
-    }
+    const int lives = run_until_found();
     EXPECT_EQ(feed.count(MessageState::dispatched), 8u);
     EXPECT_EQ(feed.row(5).message.state, MessageState::dead);
     EXPECT_THAT(feed.row(5).reason, HasSubstr("killed 3 times"));
     EXPECT_EQ(relay->statistics().dead, 1u);
     EXPECT_LE(lives, 5);
+}
+
+TEST_F(CrashLoop, IsFoundInEverSmallerBatches) {
+    for (int i = 0; i < 300; ++i)
+        feed.add("a" + std::to_string(i), i == 40 ? "killer" : "fine");
+    options.max_attempts = 6;
+    options.batch = 64;
+    const int lives = run_until_found();
+    EXPECT_EQ(feed.count(MessageState::dispatched), 299u);
+    EXPECT_EQ(feed.row(41).message.state, MessageState::dead);
+    EXPECT_EQ(lives, 7);                // as many as if each had always been alone
+    EXPECT_LT(publisher.batches, 40u);  // one at a time it would be some 300
 }
 
 TEST_F(RelayTest, AfterACleanStartNothingIsMarked) {
