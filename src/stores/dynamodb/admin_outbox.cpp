@@ -74,10 +74,11 @@ awaitable<std::vector<OutboxMessage>> OutboxAdmin::read(std::vector<std::string>
         if (state) {
             stored.attempts = static_cast<int>(integer_of(*state, "Attempts"));
             stored.replays = static_cast<int>(integer_of(*state, "Replays"));
-            if (const std::string* text = text_of(*state, "State"); text && !is_dispatched) {
+            if (const std::string* text = text_of(*state, "State")) {
                 message.state = *text;
-                // Where the row itself tells that it is pending, somebody has set it back by hand.
-                if (tables_.compat || stored.state != MessageState::pending)
+                // Where the row itself tells that it is pending, somebody has set it back by hand; where it is dispatched,
+                // another program said so of one that was parked.
+                if (!is_dispatched && (tables_.compat || stored.state != MessageState::pending))
                     stored.state = state_of(*text, stored.state);
             }
             if (const std::string* reason = text_of(*state, "Reason"); reason && stored.state == MessageState::dead)

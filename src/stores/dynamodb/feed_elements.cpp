@@ -20,10 +20,14 @@ std::string shortened(std::string_view reason) {
     return std::string(reason.substr(0, size));
 }
 
-Item row_key_of(const GivenMessage& message) {
+Item row_key_of(const std::string& row_key) {
     Item key;
-    key.emplace("PK", message.row_key);
+    key.emplace("PK", row_key);
     return key;
+}
+
+Item row_key_of(const GivenMessage& message) {
+    return row_key_of(message.row_key);
 }
 
 Condition when(std::string_view expression, std::string_view name, Attribute value) {
@@ -63,16 +67,10 @@ Elements FeedElements::dispatched(const GivenMessage& message, Timestamp time, b
             update_element(tables_.outbox, row_key_of(message), update, Condition{condition, std::move(values)}));
     }
     if (message.has_state) {
-        Item state = message_state_key(message.message_id);
         Condition is_parked;
         if (must_be_parked && tables_.compat)
             is_parked = when("#State = :parked", ":parked", "parked");
-        if (message.replays > 0 && retention_ != std::chrono::seconds{0}) {
-            state.emplace("Replays", message.replays);
-            elements.push_back(put_element(tables_.state, state, is_parked));
-        } else {
-            elements.push_back(delete_element(tables_.state, state, is_parked));
-        }
+        elements.push_back(end_of_state(message_state_key(message.message_id), message.replays, is_parked));
     }
     if (message.is_parked)
         elements.push_back(
@@ -80,6 +78,14 @@ Elements FeedElements::dispatched(const GivenMessage& message, Timestamp time, b
     if (is_unexpected)
         elements.push_back(delete_element(tables_.state, dead_key(message.sequence, message.message_id)));
     return elements;
+}
+
+// How often it was sent again is remembered: the next time it needs another number.
+std::string FeedElements::end_of_state(Item key, int replays, const Condition& condition) const {
+    if (replays == 0 || retention_ == std::chrono::seconds{0})
+        return delete_element(tables_.state, key, condition);
+    key.emplace("Replays", replays);
+    return put_element(tables_.state, key, condition);
 }
 
 // On a table that is shared the row says nothing of what txm knows; then it is only checked.
@@ -200,6 +206,28 @@ Elements FeedElements::end_of(const DueLane& lane) const {
     elements.push_back(delete_element(tables_.state, lane_key(lane.aggregate_id),
                                       when("NextAttemptAt = :seen", ":seen", fixed_width(lane.next_attempt))));
     elements.push_back(delete_element(tables_.state, due_key(lane.next_attempt, lane.aggregate_id)));
+    return elements;
+}
+
+std::string FeedElements::settled(const std::string& row_key) const {
+    return check_element(tables_.outbox, row_key_of(row_key), Condition{"attribute_not_exists(NotDispatched)"});
+}
+
+Elements FeedElements::forgotten(const ParkedMember& member, const FeedRow& row) const {
+    const Item state = message_state_key(row.candidate.message.message_id);
+    Elements elements;
+    if (row.state == RowState::settled) {
+        elements.push_back(settled(member.row_key));
+        if (row.candidate.has_state)
+            elements.push_back(end_of_state(state, row.candidate.message.replays, {}));
+    } else if (tables_.compat) {
+        elements.push_back(check_element(tables_.state, state,
+                                         when("attribute_exists(#State) AND #State <> :parked", ":parked", "parked")));
+    } else {
+        elements.push_back(check_element(tables_.outbox, row_key_of(member.row_key),
+                                         when("NotDispatched = :dead", ":dead", not_dispatched_dead)));
+    }
+    elements.push_back(delete_element(tables_.state, member.key));
     return elements;
 }
 

@@ -2,6 +2,7 @@
 
 #include "stores/dynamodb/feed_given.hpp"
 #include "stores/dynamodb/feed_lanes.hpp"
+#include "stores/dynamodb/transact_item.hpp"
 #include "txm/feed.hpp"
 
 #include <chrono>
@@ -45,12 +46,17 @@ public:
     /// The lane is blocked.
     std::string blocked(const AggregateId& aggregate_id) const;
     Elements end_of(const DueLane& lane) const;
+    /// A member of a lane that is settled, as it was read, is none any more. Refused when an operator sends it again meanwhile.
+    Elements forgotten(const ParkedMember& member, const FeedRow& row) const;
+    /// The row of a message is still settled.
+    std::string settled(const std::string& row_key) const;
     /// No dead letter of the lane holds it any more.
     std::string let_go(Sequence sequence, const Uuid& message_id) const;
 
 private:
     std::string row_update(const GivenMessage& message, std::string_view mark, std::string_view condition) const;
     Item state_of(const GivenMessage& message, std::string_view state, int attempts) const;
+    std::string end_of_state(Item key, int replays, const Condition& condition) const;
 
     const FeedTables& tables_;
     std::optional<std::chrono::seconds> retention_;

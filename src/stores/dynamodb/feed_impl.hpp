@@ -43,7 +43,7 @@ private:
     // The first members of a blocked lane.
     struct LaneRun {
         std::vector<detail::Candidate> run{};
-        std::vector<detail::ParkedMember> settled{};
+        std::vector<detail::FeedWrites::SettledMember> settled{};
         std::vector<detail::Candidate> predecessors{};  // which are no members, and should be
         bool is_empty = false;
     };

@@ -220,12 +220,12 @@ awaitable<OutboxFeed::Impl::Runs> OutboxFeed::Impl::read_runs(std::size_t max) {
         co_await together(std::move(reads));
     }
     std::vector<DueLane> ended;
-    std::vector<ParkedMember> settled;
+    std::vector<FeedWrites::SettledMember> settled;
     for (std::size_t i = 0; i < read.size(); ++i) {
         LaneRun& lane = read[i];
         if (lane.is_empty && !memory_.is_being_blocked(due.lanes[i].aggregate_id))
             ended.push_back(due.lanes[i]);
-        for (ParkedMember& member : lane.settled)
+        for (FeedWrites::SettledMember& member : lane.settled)
             settled.push_back(std::move(member));
         for (Candidate& candidate : lane.predecessors)
             hear(std::move(candidate));
@@ -256,7 +256,7 @@ awaitable<void> OutboxFeed::Impl::read_run(DueLane lane, std::size_t limit, Lane
         FeedRow& row = rows[i];
         if (row.state == RowState::settled || row.state == RowState::dead) {
             last = row.candidate.message.message_id;
-            result.settled.push_back(std::move(members[i]));
+            result.settled.emplace_back(std::move(members[i]), std::move(row));
             continue;
         }
         Candidate& candidate = row.candidate;

@@ -19,19 +19,19 @@ FeedRow row_of(const FeedTables& tables, const std::string& row_key, const std::
                const std::optional<Item>& state) {
     FeedRow result;
     const std::string* mark = row ? text_of(*row, "NotDispatched") : nullptr;
-    if (!mark) {
-        result.candidate = candidate_of(row_key);
-        return result;
+    Candidate& candidate = result.candidate = mark ? candidate_of(*row, tables.max_payload) : candidate_of(row_key);
+    candidate.has_state = state.has_value();
+    if (state) {
+        candidate.message.attempts = static_cast<int>(integer_of(*state, "Attempts"));
+        candidate.message.replays = static_cast<int>(integer_of(*state, "Replays"));
     }
-    Candidate& candidate = result.candidate = candidate_of(*row, tables.max_payload);
+    if (!mark)
+        return result;
     candidate.is_checked = true;
     result.state = *mark == not_dispatched_parked ? RowState::parked
                    : *mark == not_dispatched_dead ? RowState::dead
                                                   : RowState::pending;
     if (state) {
-        candidate.has_state = true;
-        candidate.message.attempts = static_cast<int>(integer_of(*state, "Attempts"));
-        candidate.message.replays = static_cast<int>(integer_of(*state, "Replays"));
         const std::string* name = text_of(*state, "State");
         // Where the row itself tells it, it is the row that a program set back by hand.
         if (tables.compat && name)

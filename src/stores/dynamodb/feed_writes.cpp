@@ -78,8 +78,9 @@ boost::asio::awaitable<void> FeedWrites::dispatched_anyway(std::vector<GivenMess
         message.replays = std::max(message.replays, rows[i].candidate.message.replays);
         message.has_state = message.is_parked = true;
         groups.push_back(elements_.dispatched(message, time, true));
+        // As it is settled already: one that an operator sends again meanwhile stays as he wants it.
         if (rows[i].state == RowState::settled)
-            groups.back().erase(groups.back().begin());  // the row itself
+            groups.back().front() = elements_.settled(message.row_key);
     }
     const auto is_written = [&](std::size_t i) { written(messages[i]); };
     co_await write_all(std::move(groups), is_written, is_written);
@@ -253,11 +254,12 @@ boost::asio::awaitable<void> FeedWrites::end_lanes(std::vector<DueLane> lanes) {
     co_await write_all(std::move(groups), ignore, ignore);
 }
 
-boost::asio::awaitable<void> FeedWrites::forget(std::vector<ParkedMember> members) {
-    std::vector<std::string> elements;
-    for (const ParkedMember& member : members)
-        elements.push_back(delete_element(tables_.state, member.key));
-    co_await plain(std::move(elements));
+boost::asio::awaitable<void> FeedWrites::forget(std::vector<SettledMember> members) {
+    std::vector<Elements> groups;
+    for (const auto& [member, row] : members)
+        groups.push_back(elements_.forgotten(member, row));
+    const auto ignore = [](std::size_t) {};
+    co_await write_all(std::move(groups), ignore, ignore);
 }
 
 }  // namespace txm::dynamodb::detail

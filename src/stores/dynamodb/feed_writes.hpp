@@ -20,6 +20,8 @@ namespace txm::dynamodb::detail {
 class FeedWrites {
 public:
     using Settled = std::pair<GivenMessage, Outcome>;
+    /// A member of a lane, and its row.
+    using SettledMember = std::pair<ParkedMember, FeedRow>;
     /// Told of each message as soon as it is written.
     using Written = std::function<void(const GivenMessage&)>;
 
@@ -45,8 +47,8 @@ public:
     boost::asio::awaitable<void> mark_attempts(std::vector<Outcome> starting);
 
     boost::asio::awaitable<void> end_lanes(std::vector<DueLane> lanes);
-    /// They are settled, and members no more.
-    boost::asio::awaitable<void> forget(std::vector<ParkedMember> members);
+    /// They are settled, and members no more; but for those that an operator sends again meanwhile.
+    boost::asio::awaitable<void> forget(std::vector<SettledMember> members);
 
     /// Writes elements that have no conditions.
     boost::asio::awaitable<void> plain(std::vector<std::string> elements);

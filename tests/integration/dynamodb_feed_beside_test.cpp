@@ -1,0 +1,107 @@
+#include "integration/dynamodb_feed_fixture.hpp"
+#include "support/fake_http.hpp"
+#include "txm/admin.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace txm::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+
+/// What others do, and what fails, between two requests of a feed.
+class DynamoDbBeside : public DynamoDbFeed {
+protected:
+    using Before = std::function<std::optional<HttpAnswer>(const std::string& action, const std::string& body)>;
+
+    /// Calls it before each request of the feed. What it gives is the answer.
+    void before(Before what) {
+        const std::lock_guard lock{mutex_};
+        before_ = std::move(what);
+    }
+
+    HttpAnswer pass_on(const HttpRequest& request) {
+        const std::string target = request.header("x-amz-target");
+        const std::string action = target.substr(target.find('.') + 1);
+        Before before;
+        {
+            const std::lock_guard lock{mutex_};
+            before = before_;
+        }
+        if (before) {
+            if (std::optional<HttpAnswer> answer = before(action, request.body))
+                return *answer;
+        }
+        try {
+            return HttpAnswer(200, sync_wait(db_->impl().call(action, request.body)).body);
+        } catch (const aws::ServiceError& refusal) {
+            return HttpAnswer(refusal.status(), refusal.body());
+        }
+    }
+
+    static HttpAnswer refusal() { return HttpAnswer(400, R"({"__type":"com.amazon#AccessDeniedException"})"); }
+
+    dynamodb::FeedOptions poll_options() const {
+        dynamodb::FeedOptions options = feed_options();
+        options.kind = dynamodb::FeedKind::poll;
+        return options;
+    }
+    std::unique_ptr<Admin> admin() { return dynamodb::open_admin(*db_, outbox_); }
+    static MessageFilter of(const StoredMessage& message) {
+        MessageFilter filter;
+        filter.ids = {message.message_id};
+        return filter;
+    }
+
+    std::mutex mutex_;
+    Before before_;
+    FakeHttp http_{[this](const HttpRequest& request) { return pass_on(request); }};
+    dynamodb::Database between_{database_options(http_.endpoint())};
+};
+
+TEST_F(DynamoDbBeside, what_an_operator_sends_again_while_its_lane_is_cleared_is_sent) {
+    for (const bool compat : {false, true}) {
+        dynamodb::FeedOptions options = poll_options();
+        options.compat = compat;
+        dynamodb::OutboxFeed feed{between_, options};
+        FeedReader relay{feed};
+        relay.acquire();
+        const StoredMessage message = publish(new_uuid().to_string(), "1", !compat);
+        EXPECT_THAT(payloads(relay.read()), ElementsAre("1"));
+        relay.park(message, 1, now() + 1h);
+        mark_elsewhere(message);
+        if (compat)
+            call("PutItem", R"({"TableName":")" + state_table() +
+                                R"(","Item":{"PK":{"S":"META"},"SK":{"S":"COMPAT"},"Compat":{"BOOL":true}}})");
+        bool is_done = false;
+        before([&](const std::string& action, const std::string& body) -> std::optional<HttpAnswer> {
+            const auto removed = body.find("Delete");
+            if (!is_done && action == "TransactWriteItems" && removed != std::string::npos &&
+                body.find("PARKED#", removed) != std::string::npos) {
+                is_done = true;
+                EXPECT_EQ(sync_wait(admin()->replay(of(message), {})), 1U);
+            }
+            return std::nullopt;
+        });
+        sync_wait(feed.unpark(message.aggregate_id));
+        const std::vector<StoredMessage> again = relay.read();
+        EXPECT_TRUE(is_done);
+        EXPECT_THAT(payloads(again), ElementsAre("1"));
+        EXPECT_EQ(again.at(0).replays, 1);
+        relay.settle(again);
+        before({});
+        EXPECT_TRUE(relay.is_drained());
+        relay.release();
+    }
+}
+
+}  // namespace
+}  // namespace txm::test
