@@ -103,5 +103,26 @@ TEST_F(DynamoDbBeside, what_an_operator_sends_again_while_its_lane_is_cleared_is
     }
 }
 
+TEST_F(DynamoDbBeside, what_waits_behind_a_dead_letter_is_given_back_though_a_call_fails_in_between) {
+    dynamodb::OutboxFeed feed{between_, poll_options()};
+    FeedReader relay{feed};
+    const StoredMessage dead = publish("a", "1");
+    publish("a", "2");
+    publish("a", "3");
+    relay.acquire();
+    EXPECT_THAT(take(relay, 3, false), ElementsAre("1", "2", "3"));
+    int writes = 0;
+    before([&](const std::string& action, const std::string&) -> std::optional<HttpAnswer> {
+        return action == "TransactWriteItems" && ++writes == 2 ? std::optional(refusal()) : std::nullopt;
+    });
+    EXPECT_THROW(relay.settle({dead}, Settlement::held, "refused"), Error);
+    relay.settle({dead}, Settlement::held, "refused");
+    EXPECT_EQ(message(dead.message_id)->state, MessageState::dead);
+    EXPECT_TRUE(relay.is_drained());
+    publish("a", "4");
+    EXPECT_EQ(sync_wait(admin()->skip(of(dead), {})), 1U);
+    EXPECT_THAT(take(relay, 3), ElementsAre("2", "3", "4"));
+}
+
 }  // namespace
 }  // namespace txm::test

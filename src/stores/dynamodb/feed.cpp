@@ -131,13 +131,15 @@ awaitable<std::vector<GivenMessage>> OutboxFeed::Impl::find_late(std::vector<Out
 
 awaitable<void> OutboxFeed::Impl::hold(FeedWrites::Settled letter) {
     const AggregateId lane = letter.second.aggregate_id;
-    const Uuid held = letter.first.message_id;
+    const GivenMessage held = letter.first;
     std::vector<GivenMessage> behind = memory_.begin_block(lane);
-    std::erase_if(behind, [&](const GivenMessage& message) { return message.message_id == held; });
+    std::erase_if(behind, [&](const GivenMessage& message) { return message.message_id == held.message_id; });
     const FeedWrites::Written done = note_done();
+    // Not done before those behind it are given back: a call that fails in between is made again, and must find it.
+    const FeedWrites::Written not_yet = [](const GivenMessage&) {};
     std::exception_ptr failure;
     try {
-        co_await writes_.held(std::move(letter), done);
+        co_await writes_.held(std::move(letter), not_yet);
         std::vector<GivenMessage> to_park;
         for (GivenMessage& message : behind) {
             if (message.is_parked)
@@ -148,6 +150,7 @@ awaitable<void> OutboxFeed::Impl::hold(FeedWrites::Settled letter) {
         const std::vector<GivenMessage> free = co_await writes_.park_in_blocked(std::move(to_park), done);
         for (const GivenMessage& message : free)
             memory_.take_back(message);
+        done(held);
     } catch (...) {
         failure = std::current_exception();
     }
