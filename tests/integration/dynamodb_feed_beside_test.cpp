@@ -124,5 +124,38 @@ TEST_F(DynamoDbBeside, what_waits_behind_a_dead_letter_is_given_back_though_a_ca
     EXPECT_THAT(take(relay, 3), ElementsAre("2", "3", "4"));
 }
 
+TEST_F(DynamoDbBeside, lanes_that_are_blocked_beside_each_other_share_transactions) {
+    dynamodb::OutboxFeed feed{between_, poll_options()};
+    FeedReader relay{feed};
+    relay.acquire();
+    std::vector<StoredMessage> messages;
+    for (int i = 0; i < 16; ++i)
+        messages.push_back(publish("a" + std::to_string(i), std::to_string(i)));
+    take(relay, messages.size(), false);
+    mark_elsewhere(messages.at(5));
+    std::atomic<int> writes = 0;
+    before([&](const std::string& action, const std::string&) -> std::optional<HttpAnswer> {
+        // Slow as over a network, so that others come meanwhile.
+        if (action == "TransactWriteItems" && ++writes > 0)
+            std::this_thread::sleep_for(50ms);
+        return std::nullopt;
+    });
+    boost::asio::io_context context;
+    const auto rethrow = [](const std::exception_ptr& failure) {
+        if (failure)
+            std::rethrow_exception(failure);
+    };
+    for (const StoredMessage& message : messages)
+        boost::asio::co_spawn(context, feed.park(message.aggregate_id, message.sequence, 1, now() + 1h, "refused"),
+                              rethrow);
+    context.run();
+    EXPECT_LE(writes, 8);
+    for (const StoredMessage& message : messages) {
+        EXPECT_TRUE(item(state_table(), dynamodb::detail::lane_key(message.aggregate_id)));
+        const bool is_sent = message.message_id == messages.at(5).message_id;
+        EXPECT_EQ(this->message(message.message_id)->state, is_sent ? MessageState::dispatched : MessageState::parked);
+    }
+}
+
 }  // namespace
 }  // namespace txm::test

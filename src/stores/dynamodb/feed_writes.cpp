@@ -142,7 +142,7 @@ boost::asio::awaitable<void> FeedWrites::park(AggregateId aggregate_id, LaneChan
             }
             taken.push_back(i);
         }
-        const std::vector<std::size_t> refused = co_await writer_.write(elements);
+        const std::vector<std::size_t> refused = co_await writer_.write_lane(elements, aggregate_id.str());
         if (refused.empty()) {
             for (const std::size_t i : taken)
                 written(messages[i]);

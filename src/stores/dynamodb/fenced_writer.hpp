@@ -6,7 +6,10 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstddef>
+#include <list>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace txm::dynamodb::detail {
@@ -30,13 +33,32 @@ public:
     /// @throws FenceLostError; Error(store_unavailable): perhaps it was written
     boost::asio::awaitable<std::vector<std::size_t>> write(const std::vector<std::string>& elements);
 
+    /// The same for what touches items of one lane alone. Those of lanes that wait for their turn go in one transaction; what
+    /// one is refused for keeps no other from being written.
+    boost::asio::awaitable<std::vector<std::size_t>> write_lane(const std::vector<std::string>& elements,
+                                                                std::string_view lane);
+
 private:
+    /// What one caller of write_lane() waits for.
+    struct Request {
+        const std::vector<std::string>* elements;
+        std::string_view lane;
+        bool is_done = false;
+        std::vector<std::size_t> refused{};
+    };
+    class Waiting;
+
     void check_held() const;
+    boost::asio::awaitable<std::vector<std::size_t>> write_in_turn(const std::vector<std::string>& elements);
+    boost::asio::awaitable<void> write_together(Request& first);
+    std::vector<Request*> take_together(Request& first);
 
     DatabaseImpl& db_;
     Lease& lease_;
     const std::string outbox_;
     Turns turns_;
+    std::mutex mutex_;
+    std::list<Request*> waiting_;
 };
 
 }  // namespace txm::dynamodb::detail
