@@ -157,5 +157,20 @@ TEST_F(DynamoDbBeside, lanes_that_are_blocked_beside_each_other_share_transactio
     }
 }
 
+TEST_F(DynamoDbBeside, a_lease_that_was_taken_is_kept_when_the_start_fails_afterwards) {
+    dynamodb::FeedOptions options = feed_options();
+    options.streams_endpoint = Server::shared("dynamodb").endpoint();
+    options.lease_term = 10min;  // waiting for its end would take that long
+    dynamodb::OutboxFeed feed{between_, options};
+    bool has_failed = false;
+    before([&](const std::string& action, const std::string&) -> std::optional<HttpAnswer> {
+        return action == "DescribeTable" && !std::exchange(has_failed, true) ? std::optional(refusal()) : std::nullopt;
+    });
+    EXPECT_THROW(sync_wait(feed.acquire()), Error);
+    const Fence fence = sync_wait(feed.acquire());
+    EXPECT_EQ(fence.value, 1);
+    EXPECT_TRUE(fence.clean_start);
+}
+
 }  // namespace
 }  // namespace txm::test

@@ -39,8 +39,14 @@ awaitable<Fence> OutboxFeed::Impl::acquire() {
     for (;;) {
         if (wait_.was_interrupted())
             throw boost::system::system_error(boost::asio::error::operation_aborted);
-        const std::optional<Fence> fence = co_await lease_.try_take();
-        if (fence) {
+        // It may be ours since a call that failed afterwards.
+        if (!lease_.is_held())
+            taken_.reset();
+        if (taken_)
+            co_await writer_.keep_lease();
+        else
+            taken_ = co_await lease_.try_take();
+        if (taken_) {
             forget();
             is_tail_ = false;
             if (options_.kind != FeedKind::poll)
@@ -49,7 +55,7 @@ awaitable<Fence> OutboxFeed::Impl::acquire() {
                 throw Error(Errc::invalid_configuration,
                             "the outbox '" + tables_.outbox +
                                 "' has no stream: enable one with new and old images, or use the feed `poll`");
-            co_return *fence;
+            co_return *std::exchange(taken_, {});
         }
         co_await wait_.wait_for(takeover_check);
     }

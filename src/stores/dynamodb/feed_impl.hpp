@@ -74,6 +74,7 @@ private:
     const detail::FeedTables tables_;
     detail::Lease lease_;
     detail::FencedWriter writer_;
+    std::optional<Fence> taken_;  // by an acquire() that is not over, or failed afterwards
     detail::FeedLanes lanes_;
     detail::FeedWrites writes_;
     detail::FeedMemory memory_;
