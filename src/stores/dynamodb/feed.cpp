@@ -8,6 +8,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace txm::dynamodb {
@@ -20,6 +21,9 @@ namespace {
 constexpr std::chrono::milliseconds takeover_check{200};
 
 constexpr std::chrono::seconds positions_interval{1};
+
+// How far the index and the stream may be behind the table.
+constexpr std::chrono::milliseconds lag{1'000};
 
 }  // namespace
 
@@ -248,8 +252,15 @@ awaitable<bool> OutboxFeed::Impl::drained() {
     const bool first = co_await looks_drained();
     if (!first)
         co_return false;
-    // The index is behind the table, by some milliseconds as a rule: what was committed just now may not be in it yet.
-    co_await pause(std::min<std::chrono::milliseconds>(options_.poll_interval, std::chrono::milliseconds{250}));
+    // The index is behind the table, and the stream that read() looks at meanwhile is, too; by much less than a second as a
+    // rule. What was committed just now may not be in them yet.
+    const Clock::time_point end =
+        Clock::now() + std::clamp<std::chrono::milliseconds>(options_.poll_interval, lag, 5 * lag);
+    while (Clock::now() < end) {
+        if (!memory_.is_idle())
+            co_return false;
+        co_await pause(std::min(lag / 20, options_.poll_interval));
+    }
     co_return co_await looks_drained();
 }
 
