@@ -1,5 +1,6 @@
 #include "contract/feed_reader.hpp"
 #include "integration/dynamodb_session_fixture.hpp"
+#include "stores/dynamodb/state_table.hpp"
 #include "txm/dynamodb_feed.hpp"
 
 #include <chrono>
@@ -87,6 +88,49 @@ TEST_F(DynamoDbOperator, on_a_shared_table_only_its_own_values_are_written) {
     EXPECT_EQ(row(id)->at("NotDispatched"), dynamodb::Attribute("x"));
     EXPECT_EQ(state_of(id), MessageState::dead);
     EXPECT_EQ(sync_wait(admin->status()).dead, 0U);
+}
+
+// Nobody on this machine can ask whether its process lives.
+TEST_F(DynamoDbOperator, a_lease_that_is_not_renewed_any_more_is_nobodys) {
+    const auto is_held_when_renewed = [&](Timestamp time) {
+        dynamodb::Session session{*db};
+        session.put(outbox + "-txm", {{"PK", "LEASE"},
+                                      {"SK", "relay"},
+                                      {"Member", "elsewhere process 7 (a b 1 1)"},
+                                      {"Fence", 3},
+                                      {"Version", 9},
+                                      {"Term", 10'000},
+                                      {"Released", false},
+                                      {"RenewedAt", dynamodb::detail::fixed_width(time)}});
+        sync_wait(session.commit());
+        return sync_wait(admin->status()).leases.at(0).is_held;
+    };
+    EXPECT_TRUE(is_held_when_renewed(now() - 30s));
+    EXPECT_FALSE(is_held_when_renewed(now() - 5min));
+    EXPECT_TRUE(is_held_when_renewed(now() + 1h));
+    sync_wait(db->impl().call(
+        "DeleteItem", R"({"TableName":")" + outbox + R"(-txm","Key":{"PK":{"S":"LEASE"},"SK":{"S":"relay"}}})"));
+    dynamodb::OutboxFeed feed{*db, feed_options(false)};
+    FeedReader{feed}.acquire();
+    EXPECT_TRUE(sync_wait(admin->status()).leases.at(0).is_held);
+}
+
+TEST_F(DynamoDbOperator, a_large_inbox_is_not_counted_for_each_who_asks) {
+    const auto add = [&](int count) {
+        dynamodb::Session session{*db};
+        for (int i = 0; i < count; ++i)
+            session.put(inbox, {{"PK", "MESSAGE#" + new_uuid().to_string() + "#billing"}});
+        sync_wait(session.commit());
+    };
+    const auto processed = [](Admin& by) { return sync_wait(by.status()).inboxes.at(0).processed; };
+    add(100);
+    EXPECT_EQ(processed(*admin), 100U);
+    for (int i = 0; i < 10; ++i)
+        add(100);
+    EXPECT_EQ(processed(*admin), 1'100U);
+    add(1);
+    EXPECT_EQ(processed(*admin), 1'100U);
+    EXPECT_EQ(processed(*dynamodb::open_admin(*db, outbox, inbox)), 1'101U);
 }
 
 TEST_F(DynamoDbOperator, an_inbox_that_forgets_by_itself_is_not_purged) {

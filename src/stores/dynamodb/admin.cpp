@@ -29,7 +29,7 @@ public:
 
     awaitable<StoreStatus> status() override {
         AdminTables tables = co_await known_tables();
-        StatusReader reader(db_, std::move(tables));
+        StatusReader reader(db_, std::move(tables), counts_);
         co_return co_await reader.read();
     }
 
@@ -95,6 +95,7 @@ private:
 
     Database& db_;
     AdminTables tables_;
+    std::shared_ptr<InboxCounts> counts_ = std::make_shared<InboxCounts>();
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "stores/dynamodb/database_impl.hpp"
 #include "stores/dynamodb/inbox_row.hpp"
 #include "stores/dynamodb/json.hpp"
+#include "stores/dynamodb/lease.hpp"
 #include "stores/dynamodb/lease_member.hpp"
 #include "stores/dynamodb/outbox_row.hpp"
 #include "stores/dynamodb/state_table.hpp"
@@ -26,6 +27,10 @@ constexpr std::chrono::seconds old_without_relay{60};
 // What took effect is counted row by row. Beyond that, the number says no more than that there are many.
 constexpr std::size_t most_counted = 100'000;
 
+// And beyond that they are not counted again each time that somebody asks, as a monitor does every few seconds.
+constexpr std::size_t costs_little = 1'000;
+constexpr std::chrono::minutes remembered{10};
+
 Query partition_of(const std::string& table, std::string partition) {
     Item values;
     values.emplace(":partition", std::move(partition));
@@ -41,15 +46,28 @@ std::optional<Timestamp> next_attempt_of(const Item& lane) {
     return time ? try_parse_iso8601(*time) : std::nullopt;
 }
 
-InboxStatus& of_consumer(StoreStatus& status, std::string_view consumer) {
-    const auto known = std::ranges::find(status.inboxes, consumer, &InboxStatus::consumer);
-    if (known != status.inboxes.end())
+InboxStatus& of_consumer(std::vector<InboxStatus>& inboxes, std::string_view consumer) {
+    const auto known = std::ranges::find(inboxes, consumer, &InboxStatus::consumer);
+    if (known != inboxes.end())
         return *known;
-    status.inboxes.emplace_back().consumer = consumer;
-    return status.inboxes.back();
+    inboxes.emplace_back().consumer = consumer;
+    return inboxes.back();
 }
 
 }  // namespace
+
+std::optional<std::vector<InboxStatus>> InboxCounts::recent() const {
+    const std::lock_guard lock{mutex_};
+    if (Clock::now() >= until_)
+        return std::nullopt;
+    return counts_;
+}
+
+void InboxCounts::remember(std::vector<InboxStatus> counts) {
+    const std::lock_guard lock{mutex_};
+    counts_ = std::move(counts);
+    until_ = Clock::now() + remembered;
+}
 
 awaitable<StoreStatus> StatusReader::read() {
     StoreStatus status;
@@ -145,7 +163,7 @@ awaitable<void> StatusReader::read_leases(std::string partition, std::string pre
         if (const std::string* member = text_of(item, "Member"))
             lease.member = *member;
         lease.fence = integer_of(item, "Fence");
-        lease.is_held = !boolean_of(item, "Released") && !is_gone(lease.member);
+        lease.is_held = !boolean_of(item, "Released") && !is_gone(lease.member) && !is_expired(item, now());
         status.leases.push_back(std::move(lease));
     }
 }
@@ -154,12 +172,24 @@ awaitable<void> StatusReader::read_inbox(StoreStatus& status) {
     const std::vector<Item> registered =
         co_await db_.impl().read_all(partition_of(tables_.state, ConsumerKeys::consumers(tables_.inbox)));
     for (const Item& row : registered) {
-        InboxStatus& inbox = of_consumer(status, row.at("Consumer").text());
+        InboxStatus& inbox = of_consumer(status.inboxes, row.at("Consumer").text());
         if (const std::int64_t retention = integer_of(row, "Retention"); retention > 0)
             inbox.purged_to = window_start(std::chrono::seconds{retention}, now());
     }
+    std::optional<std::vector<InboxStatus>> counted = counts_->recent();
+    if (!counted)
+        counted = co_await count_inbox();
+    for (const InboxStatus& count : *counted) {
+        InboxStatus& inbox = of_consumer(status.inboxes, count.consumer);
+        inbox.processed = count.processed;
+        inbox.skipped = count.skipped;
+    }
+}
+
+awaitable<std::vector<InboxStatus>> StatusReader::count_inbox() {
     constexpr std::string_view prefix = "MESSAGE#";
     constexpr std::size_t id_end = prefix.size() + 36;
+    std::vector<InboxStatus> inboxes;
     Query scan(tables_.inbox, {}, {});
     scan.consistent = false;
     std::size_t counted = 0;
@@ -174,12 +204,15 @@ awaitable<void> StatusReader::read_inbox(StoreStatus& status) {
             const std::string_view consumer =
                 key.size() > id_end ? std::string_view(key).substr(id_end + 1) : std::string_view{};
             const std::string* state = text_of(row, "State");
-            InboxStatus& inbox = of_consumer(status, consumer);
+            InboxStatus& inbox = of_consumer(inboxes, consumer);
             inbox.processed += !state || *state == "processed" ? 1 : 0;
             inbox.skipped += state && *state == "skipped" ? 1 : 0;
         }
         start = page.last_key;
     } while (!start.empty() && counted < most_counted);
+    if (counted > costs_little)
+        counts_->remember(inboxes);
+    co_return inboxes;
 }
 
 awaitable<void> StatusReader::read_consumer(InboxStatus& inbox, StoreStatus& status) {

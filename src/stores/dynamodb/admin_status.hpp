@@ -2,17 +2,37 @@
 
 #include "stores/dynamodb/admin_select.hpp"
 
+#include <chrono>
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace txm::dynamodb::detail {
+
+/// What was counted in an inbox that is too large to be counted each time. *Thread safety*: any thread.
+class InboxCounts {
+public:
+    std::optional<std::vector<InboxStatus>> recent() const;
+    void remember(std::vector<InboxStatus> counts);
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    mutable std::mutex mutex_;
+    std::vector<InboxStatus> counts_;
+    Clock::time_point until_{};
+};
 
 /// Counts what an outbox and an inbox hold, and says what an operator has to do.
 /// *Thread safety*: any number of coroutines. *Lifetime*: `db` must outlive it.
 class StatusReader {
 public:
-    StatusReader(Database& db, AdminTables tables) : db_(db), tables_(std::move(tables)) {}
+    StatusReader(Database& db, AdminTables tables, std::shared_ptr<InboxCounts> counts)
+        : db_(db), tables_(std::move(tables)), counts_(std::move(counts)) {}
 
     awaitable<StoreStatus> read();
 
@@ -24,12 +44,14 @@ private:
     awaitable<void> read_lanes(StoreStatus& status);
     awaitable<void> read_leases(std::string partition, std::string prefix, StoreStatus& status);
     awaitable<void> read_inbox(StoreStatus& status);
+    awaitable<std::vector<InboxStatus>> count_inbox();
     awaitable<void> read_consumer(InboxStatus& inbox, StoreStatus& status);
     awaitable<void> check_table(std::string table, bool needs_stream, StoreStatus& status);
     void add_warnings(StoreStatus& status) const;
 
     Database& db_;
     const AdminTables tables_;
+    const std::shared_ptr<InboxCounts> counts_;
 };
 
 }  // namespace txm::dynamodb::detail

@@ -67,10 +67,12 @@ boost::asio::awaitable<std::optional<Fence>> Lease::try_take() {
     condition.values.emplace(":member", member_.text());
     condition.values.emplace(":no", false);
     condition.values.emplace(":term", term_);
+    condition.values.emplace(":time", fixed_width(now()));
     condition.values.emplace(":one", 1);
     std::string body = "{" +
                        update_members(table_, key_,
-                                      "SET #Fence = :fence, #Member = :member, #Released = :no, #Term = :term "
+                                      "SET #Fence = :fence, #Member = :member, #Released = :no, #Term = :term, "
+                                      "#RenewedAt = :time "
                                       "ADD #Version :one",
                                       condition) +
                        "}";
@@ -105,7 +107,9 @@ std::string Lease::renewal_update() const {
     values.emplace(":fence", fence_.load());
     values.emplace(":no", false);
     values.emplace(":one", 1);
-    return update_members(table_, key_, "ADD #Version :one", Condition{is_mine, std::move(values)});
+    values.emplace(":time", fixed_width(now()));
+    return update_members(table_, key_, "SET #RenewedAt = :time ADD #Version :one",
+                          Condition{is_mine, std::move(values)});
 }
 
 std::string Lease::renewal_element() const {
@@ -142,6 +146,13 @@ boost::asio::awaitable<void> Lease::release() {
     const bool is_written = co_await write(std::move(body));
     if (is_written)
         fault::point("dynamodb_lease.released");
+}
+
+bool is_expired(const Item& item, Timestamp time) {
+    constexpr std::chrono::minutes most_apart{1};
+    const std::string* text = text_of(item, "RenewedAt");
+    const std::optional<Timestamp> renewed = text ? try_parse_iso8601(*text) : std::nullopt;
+    return renewed && time - *renewed > std::chrono::milliseconds{integer_of(item, "Term")} + most_apart;
 }
 
 bool Lease::may_send() const noexcept {

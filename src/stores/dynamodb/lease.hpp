@@ -17,6 +17,10 @@ namespace txm::dynamodb::detail {
 /// Milliseconds of CLOCK_BOOTTIME: no wall clock that jumps, and it counts while the machine sleeps.
 std::int64_t boottime_ms() noexcept;
 
+/// Whether a lease that was not given back was not renewed for so long that its holder must be gone, however wrong the clocks
+/// of two machines are within a minute. It is what an operator is told; nobody takes a lease because of it.
+bool is_expired(const Item& item, Timestamp time);
+
 /// The lease of an outbox, or of something else: one item of `<outbox>-txm`. No clock of two machines is compared: who wants it takes it when its
 /// holder gave it back, or is known to be gone, or has not renewed it for a full term on the own clock of who wants it.
 /// *Thread safety*: one coroutine at a time takes, renews and releases; the rest from any thread.
