@@ -195,7 +195,8 @@ private:
         if (const auto colon = settings_.mistake.find(':'); settings_.mistake.substr(0, colon) == slot.role.kind)
             environment["TXM_BREAK"] = settings_.mistake.substr(colon + 1);
         // Time to reach its point, where that matters still; else any moment will do.
-        slot.kill_at = Clock::now() + std::chrono::milliseconds(100 + random_() % 500 + (is_needed ? 1500 : 0));
+        slot.kill_at =
+            Clock::now() + world_->pace() * std::chrono::milliseconds(100 + random_() % 500 + (is_needed ? 1500 : 0));
         slot.is_stopping = false;
         slot.process =
             std::make_unique<Process>(slot.role.command, environment,

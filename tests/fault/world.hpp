@@ -33,6 +33,8 @@ public:
     virtual std::vector<Role> roles() const = 0;
     /// Something is committed that has not arrived where it should.
     virtual bool has_message_in_flight() const = 0;
+    /// How many times longer than in a world of files its processes live: until a server has answered them often enough.
+    virtual int pace() const { return 1; }
     /// Makes due what is done once a minute only, so that it can be killed too.
     virtual void nudge() {}
     /// What happened so far; it may be called while everything runs.
@@ -109,6 +111,7 @@ class CloudWorld final : public World {
 public:
     CloudWorld(std::filesystem::path directory, std::filesystem::path binaries);
     ~CloudWorld() override;
+    int pace() const override { return 4; }
     void create() override;
     std::vector<Role> roles() const override;
     bool has_message_in_flight() const override;
