@@ -172,6 +172,14 @@ awaitable<bool> InboxAdmin::list_decided(const std::string& state, const Message
             wanted.emplace_back(table_, keys_.dead(id));
         }
         const std::vector<std::optional<Item>> found = co_await db_.impl().get_items(wanted);
+        std::vector<std::optional<Item>> letters;
+        std::vector<Item> parts;
+        for (std::size_t i = 0; i < some.size(); ++i) {
+            letters.push_back(found[2 * i + 1]);
+            parts.push_back(keys_.dead_parts(some[i]));
+        }
+        const std::vector<std::optional<Delivery>> deliveries =
+            co_await whole_deliveries(db_.impl(), table_, std::move(letters), std::move(parts));
         for (std::size_t i = 0; i < some.size() && left > 0; ++i) {
             const std::optional<Item>& row = found[2 * i];
             const std::optional<Item>& letter = found[2 * i + 1];
@@ -182,8 +190,8 @@ awaitable<bool> InboxAdmin::list_decided(const std::string& state, const Message
             listed.consumer = consumer_;
             listed.message_id = Uuid::try_parse(some[i]).value_or(Uuid{});
             listed.created_at = time_in(*row, "CreatedAt").value_or(Timestamp{});
-            if (letter) {
-                const Delivery delivery = delivery_of(*letter);
+            if (letter && deliveries[i]) {
+                const Delivery& delivery = *deliveries[i];
                 if (!selects(of_message, delivery.message))
                     continue;
                 if (listed.state == "dead") {
@@ -210,18 +218,23 @@ awaitable<bool> InboxAdmin::list_parked(const MessageFilter& filter, const Each&
     for (std::size_t first = 0; first < ids.size() && left > 0; first += page) {
         const auto some = std::span(ids).subspan(first, std::min(page, ids.size() - first));
         std::vector<TableKey> wanted;
-        for (const std::string& id : some)
-            wanted.emplace_back(table_, keys_.parked(id));
-        std::vector<std::optional<Item>> found = co_await db_.impl().get_items(wanted);
-        std::erase_if(found, [&](const std::optional<Item>& item) {
-            return !item || !selects(filter, delivery_of(*item).message);
+        std::vector<Item> keys;
+        for (const std::string& id : some) {
+            keys.push_back(keys_.parked(id));
+            wanted.emplace_back(table_, keys.back());
+        }
+        std::vector<std::optional<Item>> items = co_await db_.impl().get_items(wanted);
+        std::vector<std::optional<Delivery>> found =
+            co_await whole_deliveries(db_.impl(), table_, std::move(items), std::move(keys));
+        std::erase_if(found, [&](const std::optional<Delivery>& delivery) {
+            return !delivery || !selects(filter, delivery->message);
         });
         wanted.clear();
-        for (const std::optional<Item>& item : found)
-            wanted.emplace_back(table_, keys_.lane(lane_of(delivery_of(*item).message)));
+        for (const std::optional<Delivery>& delivery : found)
+            wanted.emplace_back(table_, keys_.lane(lane_of(delivery->message)));
         const std::vector<std::optional<Item>> lanes = co_await db_.impl().get_items(wanted);
         for (std::size_t i = 0; i < found.size() && left > 0; ++i) {
-            const Delivery delivery = delivery_of(*found[i]);
+            const Delivery& delivery = *found[i];
             ListedDelivery listed;
             listed.state = "parked";
             listed.consumer = consumer_;

@@ -48,6 +48,9 @@ private:
     awaitable<bool> replay_parked(const std::string& message_id, const MessageFilter& filter);
     awaitable<bool> skip_one(const Selected& selected, const MessageFilter& filter);
 
+    /// Stages that the dead letter goes, with its parts; the commit throws Moved when it is gone already.
+    void remove_dead(Session& session, const Item& letter, const std::string& message_id) const;
+
     Database& db_;
     const std::string inbox_, table_, consumer_;
     const ConsumerKeys keys_;

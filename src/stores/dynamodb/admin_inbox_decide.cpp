@@ -81,15 +81,26 @@ awaitable<std::size_t> InboxAdmin::skip(MessageFilter filter) {
     co_return done;
 }
 
+void InboxAdmin::remove_dead(Session& session, const Item& letter, const std::string& message_id) const {
+    session.add(Write::remove(table_, keys_.dead(message_id)).when("attribute_exists(PK)", Moved{}));
+    for (Item& part : part_keys(letter, keys_.dead_parts(message_id)))
+        session.remove(table_, std::move(part));
+}
+
 awaitable<bool> InboxAdmin::replay_dead(const std::string& message_id, const MessageFilter& filter) {
     int failures = 0;
     for (bool is_done = false; !is_done;) {
         const std::optional<Item> letter = co_await db_.impl().get_item(table_, keys_.dead(message_id));
         if (!letter)
             co_return false;
-        const Delivery delivery = delivery_of(*letter);
-        if (!selects(filter, delivery.message))
+        std::vector<std::optional<Item>> letters{letter};
+        std::vector<Item> parts{keys_.dead_parts(message_id)};
+        const std::vector<std::optional<Delivery>> whole =
+            co_await whole_deliveries(db_.impl(), table_, std::move(letters), std::move(parts));
+        // Without its parts it was decided between the two reads.
+        if (!whole.front() || !selects(filter, whole.front()->message))
             co_return false;
+        const Delivery& delivery = *whole.front();
         const ConsumerLane lane = lane_of(delivery.message);
         ConsumerLanes lanes(db_, table_, keys_);
         std::vector<ConsumerLane> names{lane};
@@ -98,7 +109,7 @@ awaitable<bool> InboxAdmin::replay_dead(const std::string& message_id, const Mes
         lanes.begin_anew(delivery);
         lanes.decided(lane, message_id);
         Session session(db_);
-        session.add(Write::remove(table_, keys_.dead(message_id)).when("attribute_exists(PK)", Moved{}));
+        remove_dead(session, *letter, message_id);
         lanes.stage(session);
         fault::point("dynamodb_admin.replay_inbox");
         is_done = co_await commit_unless_moved(session, failures);
@@ -157,7 +168,7 @@ awaitable<bool> InboxAdmin::skip_one(const Selected& selected, const MessageFilt
         else if (is_dead(*row))
             session.add(skip_dead_row(inbox_, row_key));
         if (letter)
-            session.add(Write::remove(table_, keys_.dead(id)).when("attribute_exists(PK)", Moved{}));
+            remove_dead(session, *letter, id);
         if (kept)
             co_await lanes.remove(id);
         lanes.decided(lane, id);

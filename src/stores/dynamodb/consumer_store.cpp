@@ -115,13 +115,14 @@ awaitable<void> ConsumerStore::Impl::park(std::span<const Delivery> deliveries, 
                                           std::string reason) {
     co_await be_registered();
     while (!deliveries.empty()) {
-        std::size_t count = 0, bytes = 0;
+        std::size_t count = 0, bytes = 0, parts = 0;
         std::vector<ConsumerLane> lanes;
         for (; count < deliveries.size(); ++count) {
             bytes += size_of(deliveries[count]);
+            parts += part_count(deliveries[count]);
             ConsumerLane lane = lane_of(deliveries[count].message);
             const bool is_new = std::ranges::find(lanes, lane) == lanes.end();
-            const std::size_t writes = (count + 1) * ConsumerLanes::writes_of_delivery +
+            const std::size_t writes = (count + 1) * ConsumerLanes::writes_of_delivery + parts +
                                        (lanes.size() + (is_new ? 1 : 0)) * ConsumerLanes::writes_of_lane;
             if (count > 0 && (writes > max_writes || bytes > max_bytes))
                 break;
@@ -171,14 +172,19 @@ awaitable<std::vector<Delivery>> ConsumerStore::Impl::take_parked(std::size_t ma
         Session reader(db_);
         const std::vector<Item> lanes = co_await reader.query(std::move(due));
         std::vector<TableKey> wanted;
-        for (const Item& lane : lanes)
-            wanted.emplace_back(table_, keys_.parked(lane.at("MessageId").text()));
+        std::vector<Item> keys;
+        for (const Item& lane : lanes) {
+            keys.push_back(keys_.parked(lane.at("MessageId").text()));
+            wanted.emplace_back(table_, keys.back());
+        }
         std::vector<std::optional<Item>> found;
         if (!wanted.empty())
             found = co_await db_.impl().get_items(wanted);
-        for (const std::optional<Item>& item : found) {
-            if (item)
-                heads.push_back(delivery_of(*item));
+        std::vector<std::optional<Delivery>> whole =
+            co_await whole_deliveries(db_.impl(), table_, std::move(found), std::move(keys));
+        for (std::optional<Delivery>& delivery : whole) {
+            if (delivery)
+                heads.push_back(*std::move(delivery));
         }
         if (lanes.empty() || !heads.empty())
             break;
@@ -274,6 +280,8 @@ awaitable<bool> ConsumerStore::Impl::try_dead_letter(const Incoming& incoming, c
         letter.insert_or_assign("DeadAt", now());
         letter.insert_or_assign("Held", hold);
         session.put(table_, std::move(letter));
+        for (Item& part : parts_of(delivery, keys_.dead_parts(id)))
+            session.put(table_, std::move(part));
         if (hold)
             lanes.hold(lane, id, why);
         else

@@ -69,6 +69,10 @@ Item ConsumerKeys::dead(std::string_view message_id) const {
     return state_key(dead_letters(), std::string(message_id));
 }
 
+Item ConsumerKeys::dead_parts(std::string_view message_id) const {
+    return state_key(base_ + "MESSAGE#" + std::string(message_id), "DEAD");
+}
+
 Item ConsumerKeys::lease(std::string_view what) const {
     return state_key(leases(), std::string(what));
 }

@@ -45,6 +45,8 @@ public:
 
     Item dead(std::string_view message_id) const;
     std::string dead_letters() const { return base_ + "DEAD"; }
+    /// Where the parts of a dead letter are, so that dead letters are listed without them.
+    Item dead_parts(std::string_view message_id) const;
 
     Item lease(std::string_view what) const;
     std::string leases() const { return base_ + "LEASE"; }

@@ -122,6 +122,8 @@ Kept& ConsumerLanes::keep(const Delivery& delivery) {
         if (lane.head.empty() || kept.place < lane.head)
             lane.head = kept.place;
         writes_.push_back(Write::put(table_, keys_.member(kept.lane, kept.place)));
+        for (Item& part : parts_of(delivery, keys_.parked(id)))
+            writes_.push_back(Write::put(table_, std::move(part)));
     } else if (delivery.attempt > kept.attempts || (delivery.replay && !kept.replay)) {
         kept.set(std::max(kept.attempts, delivery.attempt), kept.replay || delivery.replay, delivery.message.replays);
     }
@@ -150,6 +152,8 @@ awaitable<void> ConsumerLanes::remove(std::string message_id) {
     LaneRow& lane = row(kept.lane).after;
     writes_.push_back(Write::remove(table_, keys_.parked(message_id)));
     writes_.push_back(Write::remove(table_, keys_.member(kept.lane, kept.place)));
+    for (Item& part : part_keys(kept.item, keys_.parked(message_id)))
+        writes_.push_back(Write::remove(table_, std::move(part)));
     --lane.parked;
     if (lane.parked <= 0) {
         lane.head.clear();

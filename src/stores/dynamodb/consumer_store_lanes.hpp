@@ -76,7 +76,7 @@ public:
 
     void stage(Session& session);
 
-    /// How many items park() and stage() write at most.
+    /// How many items park() and stage() write at most, besides the parts of a delivery.
     static constexpr std::size_t writes_of_delivery = 2, writes_of_lane = 3;
 
 private:
