@@ -3,8 +3,11 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <vector>
 
 namespace txm::test {
 namespace {
@@ -93,6 +96,62 @@ TEST_F(DynamoDbTables, a_table_that_is_being_made_is_waited_for) {
     sync_wait(dynamodb::create_inbox_table(database));
     ASSERT_EQ(server.count(), 5u);
     EXPECT_THAT(server.requests().back().header("x-amz-target"), HasSubstr("UpdateTimeToLive"));
+}
+
+// A process that was killed after it had made the tables, before it had told them to expire.
+TEST_F(DynamoDbTables, what_a_killed_process_made_expires_after_all) {
+    const std::string state = outbox + "-txm";
+    const auto stop_expiry = [&](const std::string& table) {
+        call("UpdateTimeToLive", R"({"TableName":")" + table +
+                                     R"(","TimeToLiveSpecification":{"Enabled":false,"AttributeName":"ExpiresAt"}})");
+    };
+    stop_expiry(outbox);
+    stop_expiry(state);
+    sync_wait(dynamodb::create_outbox_table(*db, outbox));
+    EXPECT_THAT(expiry(outbox), HasSubstr("DISABLED")) << "somebody may have wanted that";
+    EXPECT_THAT(expiry(state), HasSubstr("ENABLED"));
+
+    call("PutItem",
+         R"({"TableName":")" + state + R"(","Item":{"PK":{"S":"META"},"SK":{"S":"MAKING#)" + outbox + R"("}}})");
+    sync_wait(dynamodb::create_outbox_table(*db, outbox));
+    EXPECT_THAT(expiry(outbox), HasSubstr("ENABLED"));
+    EXPECT_EQ(count(state), 0U) << "what was kept in mind is done";
+}
+
+TEST_F(DynamoDbTables, that_an_outbox_is_being_made_is_written_down_before) {
+    std::vector<std::string> steps;
+    FakeHttp server{[&](const HttpRequest& request) {
+        const std::string target = request.header("x-amz-target").substr(std::string("DynamoDB_20120810.").size());
+        const bool is_state = request.body.find("-txm\"") != std::string::npos;
+        if (target != "DescribeTable")
+            steps.push_back(target + (is_state ? " state" : " outbox"));
+        const bool is_made =
+            std::ranges::find(steps, is_state ? "CreateTable state" : "CreateTable outbox") != steps.end();
+        if (target == "DescribeTable" && !is_made)
+            return HttpAnswer{400, R"({"__type":"x#ResourceNotFoundException","message":"no"})"};
+        const std::string range = is_state ? R"(,{"AttributeName":"SK","KeyType":"RANGE"})" : "";
+        const std::string index = R"({"IndexName":"%1","KeySchema":[{"AttributeName":"%2","KeyType":"HASH"}%3],)"
+                                  R"("Projection":{"ProjectionType":"ALL"}})";
+        std::string indexes;
+        for (const auto& [name, hash, rest] :
+             {std::tuple{"CorrelationIdIndex", "CorrelationId", ""}, std::tuple{"AggregateIdIndex", "AggregateId", ""},
+              std::tuple{"NotDispatchedMessagesIndex", "NotDispatched",
+                         R"(,{"AttributeName":"CreatedAt","KeyType":"RANGE"})"}}) {
+            std::string one = index;
+            one.replace(one.find("%1"), 2, name);
+            one.replace(one.find("%2"), 2, hash);
+            one.replace(one.find("%3"), 2, rest);
+            indexes += (indexes.empty() ? "" : ",") + one;
+        }
+        return HttpAnswer{
+            200, R"({"Table":{"TableStatus":"ACTIVE","KeySchema":[{"AttributeName":"PK","KeyType":"HASH"})" + range +
+                     R"(],"GlobalSecondaryIndexes":[)" + indexes + "]}}"};
+    }};
+    dynamodb::Database database{options_for(server.endpoint())};
+    sync_wait(dynamodb::create_outbox_table(database));
+    EXPECT_THAT(steps,
+                testing::ElementsAre("CreateTable state", "UpdateTimeToLive state", "TransactWriteItems state",
+                                     "CreateTable outbox", "UpdateTimeToLive outbox", "TransactWriteItems state"));
 }
 
 TEST_F(DynamoDbTables, names_follow_the_rule_of_the_service) {

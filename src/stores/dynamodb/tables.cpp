@@ -1,6 +1,7 @@
 #include "core/fault_point.hpp"
 #include "stores/dynamodb/database_impl.hpp"
 #include "stores/dynamodb/json.hpp"
+#include "stores/dynamodb/state_table.hpp"
 #include "stores/dynamodb/table_name.hpp"
 #include "stores/dynamodb/table_shape.hpp"
 #include "txm/dynamodb.hpp"
@@ -82,15 +83,29 @@ void check(const TableShape& shape, const boost::json::object& described) {
     throw Error(Errc::invalid_configuration, what + ". Nothing was changed: mend it, or use a table of another name");
 }
 
-awaitable<void> create_or_check(DatabaseImpl& db, TableShape shape) {
+awaitable<bool> expires(DatabaseImpl& db, const std::string& table) {
+    const boost::json::object answer = co_await db.request("DescribeTimeToLive", named(table));
+    const auto* description = answer.if_contains("TimeToLiveDescription");
+    const std::string_view status =
+        description && description->is_object() ? detail::text_in(description->get_object(), "TimeToLiveStatus") : "";
+    co_return status == "ENABLED" || status == "ENABLING";
+}
+
+/// @param is_own the table is txm's own: what a process that was killed left undone is done
+awaitable<void> create_or_check(DatabaseImpl& db, TableShape shape, bool is_own) {
     bool is_made = false;
     const std::optional<boost::json::object> there = co_await describe(db, shape.name);
     if (!there)
         is_made = co_await create(db, shape);
     const boost::json::object described = co_await wait_until_active(db, shape.name);
     check(shape, described);
-    if (!is_made || !shape.expires)
+    if (!shape.expires || !(is_made || is_own))
         co_return;
+    if (!is_made) {
+        const bool does_expire = co_await expires(db, shape.name);
+        if (does_expire)
+            co_return;
+    }
     fault::point("dynamodb.enable_expiry");
     std::string body = R"({"TableName":)";
     detail::append_text(body, shape.name);
@@ -100,14 +115,36 @@ awaitable<void> create_or_check(DatabaseImpl& db, TableShape shape) {
 
 }  // namespace
 
+// The state table first: without it, an outbox is taken for one that was there before txm. It also keeps in mind that the
+// outbox is being made, lest one that was made by a process that was killed never expires.
 awaitable<void> create_outbox_table(Database& db, std::string table, std::string state_table) {
     const std::string state = detail::state_table_name(table, state_table);
-    co_await create_or_check(db.impl(), detail::outbox_shape(table));
-    co_await create_or_check(db.impl(), detail::state_shape(state));
+    const TableShape shape = detail::outbox_shape(table);
+    const std::optional<boost::json::object> there = co_await describe(db.impl(), table);
+    if (there)
+        check(shape, *there);
+    co_await create_or_check(db.impl(), detail::state_shape(state), true);
+    const Item mark = detail::state_key("META", "MAKING#" + table);
+    bool is_own = false;
+    if (there) {
+        const std::optional<Item> found = co_await db.impl().get_item(state, mark);
+        is_own = found.has_value();
+    } else {
+        Session session{db};
+        session.put(state, mark);
+        co_await session.commit();
+        is_own = true;
+    }
+    co_await create_or_check(db.impl(), shape, is_own);
+    if (!is_own)
+        co_return;
+    Session session{db};
+    session.remove(state, mark);
+    co_await session.commit();
 }
 
 awaitable<void> create_inbox_table(Database& db, std::string table) {
-    co_await create_or_check(db.impl(), detail::inbox_shape(table));
+    co_await create_or_check(db.impl(), detail::inbox_shape(table), false);
 }
 
 }  // namespace txm::dynamodb
