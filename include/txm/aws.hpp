@@ -73,8 +73,7 @@ public:
     BrokerOptions broker;
     std::string consumer;
     bool behind_sns = true;  ///< false: reads the queue `<prefix><topic>` itself, which all consumers then share
-    /// What is not acknowledged comes again after it. Extended while a delivery is handled: keep it above three times
-    /// ConsumerOptions::extend_every.
+    /// What is not acknowledged comes again after it. A consumer extends it three times as often while it has a delivery.
     std::chrono::seconds visibility{30};
     std::chrono::seconds wait{20};  ///< of one long poll
     std::size_t max_polls = 8;      ///< of a queue at the same time, while it is busy; one while it is quiet
@@ -96,6 +95,7 @@ public:
     awaitable<std::vector<Delivery>> receive(std::size_t max) override;
     awaitable<void> acknowledge(const Delivery& delivery) override;
     awaitable<void> extend(const Delivery& delivery) override;
+    std::chrono::milliseconds extend_within() const noexcept override;
     awaitable<void> drain() override;
     void interrupt() override;
 

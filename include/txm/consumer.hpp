@@ -40,9 +40,10 @@ public:
     DeadLetterPolicy policy = DeadLetterPolicy::hold;
     std::chrono::milliseconds backoff{100};  ///< after the first failure; doubles each time, with jitter
     std::chrono::milliseconds max_backoff{60'000};
-    std::chrono::milliseconds park_after{30'000};       ///< a lane blocked that long is parked in the consumer's store
-    std::chrono::milliseconds parked_poll{1'000};       ///< how often parked lanes are looked at
-    std::chrono::milliseconds extend_every{3'000};      ///< how often a delivery that is in memory is extended
+    std::chrono::milliseconds park_after{30'000};  ///< a lane blocked that long is parked in the consumer's store
+    std::chrono::milliseconds parked_poll{1'000};  ///< how often parked lanes are looked at
+    /// How often a delivery that is in memory is extended; more often where Subscription::extend_within() asks for it.
+    std::chrono::milliseconds extend_every{3'000};
     std::chrono::seconds inbox_retention{14 * 86'400};  ///< 0: for ever
     std::chrono::milliseconds drain_deadline{10'000};   ///< stop() waits that long for handlers that run
     bool drain = false;  ///< run() returns once all that was there at its start is settled, or parked and not due

@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -40,6 +41,9 @@ public:
 
     /// The delivery is still being handled: gives it more time, where the broker counts it.
     virtual awaitable<void> extend(const Delivery& delivery) = 0;
+
+    /// How often a delivery must be extended at least, lest others get it while it is handled; 0: the broker does not care.
+    virtual std::chrono::milliseconds extend_within() const noexcept { return {}; }
 
     /// Ends at what is there now: receive() becomes empty once everything up to the present end is acknowledged.
     virtual awaitable<void> drain() = 0;

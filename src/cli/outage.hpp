@@ -60,6 +60,7 @@ public:
     awaitable<std::vector<Delivery>> receive(std::size_t max) override;
     awaitable<void> acknowledge(const Delivery& delivery) override { return subscription_.acknowledge(delivery); }
     awaitable<void> extend(const Delivery& delivery) override { return subscription_.extend(delivery); }
+    std::chrono::milliseconds extend_within() const noexcept override { return subscription_.extend_within(); }
     awaitable<void> drain() override { return subscription_.drain(); }
     void interrupt() override { subscription_.interrupt(); }
 

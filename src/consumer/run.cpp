@@ -14,12 +14,22 @@ namespace txm::detail {
 namespace asio = boost::asio;
 using std::chrono::steady_clock;
 
+namespace {
+
+std::chrono::milliseconds extension_interval(const ConsumerParts& parts) {
+    const std::chrono::milliseconds wanted = parts.options.extend_every, least = parts.subscription.extend_within();
+    return least > std::chrono::milliseconds{0} ? std::min(wanted, least) : wanted;
+}
+
+}  // namespace
+
 ConsumerRun::ConsumerRun(asio::any_io_executor strand, ConsumerParts& parts)
     : strand_(std::move(strand)),
       parts_(parts),
       store_(parts.store),
       subscription_(parts.subscription),
       options_(parts.options),
+      extend_every_(extension_interval(parts)),
       counters_(parts.counters),
       limit_(std::max<std::size_t>(1, parts.options.max_in_flight)),
       window_(2 * limit_),

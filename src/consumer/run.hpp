@@ -127,6 +127,7 @@ private:
     ConsumerStore& store_;
     Subscription& subscription_;
     const ConsumerOptions& options_;
+    const std::chrono::milliseconds extend_every_;
     Counters& counters_;
 
     const std::size_t limit_, window_;

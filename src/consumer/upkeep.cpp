@@ -98,13 +98,13 @@ awaitable<void> ConsumerRun::purge_once() {
 // Gives time to what waits for its turn, is handled slowly, or is blocked.
 awaitable<void> ConsumerRun::extend() {
     while (!is_ending_) {
-        co_await extender_.signal.wait_until(steady_clock::now() + options_.extend_every);
+        co_await extender_.signal.wait_until(steady_clock::now() + extend_every_);
         const std::vector<EntryPtr> entries = lanes_.broker_entries();
         for (const EntryPtr& entry : entries) {
             if (is_ending_)
                 break;
             const Time at = steady_clock::now();
-            if (at - entry->extended_at < options_.extend_every)
+            if (at - entry->extended_at < extend_every_)
                 continue;
             entry->extended_at = at;
             try {

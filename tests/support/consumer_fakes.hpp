@@ -83,6 +83,8 @@ public:
         co_return;
     }
 
+    std::chrono::milliseconds extend_within() const noexcept override { return must_be_extended_within; }
+
     awaitable<void> drain() override {
         is_draining_ = true;
         co_return;
@@ -107,6 +109,7 @@ public:
 
     Hook hook{};
     bool has_positions = true;
+    std::chrono::milliseconds must_be_extended_within{0};
     std::vector<Uuid> acknowledged{};
     std::set<Uuid> extended{};
     std::size_t largest_request = 0, most_in_memory = 0;

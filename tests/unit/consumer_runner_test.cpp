@@ -329,6 +329,18 @@ TEST_F(ConsumerRunnerTest, deliveries_are_extended_while_they_are_handled_or_blo
     EXPECT_TRUE(topic.extended.contains(message("", 1).message_id));
 }
 
+TEST_F(ConsumerRunnerTest, deliveries_are_extended_as_often_as_the_broker_needs_it) {
+    options.extend_every = std::chrono::hours{1};
+    topic.must_be_extended_within = std::chrono::milliseconds{1};
+    before = [&](const Delivery&) {
+        if (topic.extended.empty())
+            throw std::runtime_error("not yet");
+    };
+    options.max_attempts = 1'000'000;
+    push("a", 1);
+    EXPECT_EQ(run().processed, 1u);
+}
+
 TEST_F(ConsumerRunnerTest, inbox_is_purged_in_batches_by_the_holder_of_the_lease) {
     store.forgettable = 1200;
     options.drain = false;

@@ -34,6 +34,7 @@ public:
     txm::awaitable<std::vector<txm::Delivery>> receive(std::size_t max) override;
     txm::awaitable<void> acknowledge(const txm::Delivery& delivery) override { return inner_->acknowledge(delivery); }
     txm::awaitable<void> extend(const txm::Delivery& delivery) override { return inner_->extend(delivery); }
+    std::chrono::milliseconds extend_within() const noexcept override { return inner_->extend_within(); }
     txm::awaitable<void> drain() override { return inner_->drain(); }
     void interrupt() override { inner_->interrupt(); }
 

@@ -61,7 +61,8 @@ struct Settling {
 class Subscription::Impl {
 public:
     Impl(std::vector<std::string> topics, SubscriptionOptions options)
-        : reader_(std::make_shared<Reader>(context_.get_executor(), checked(std::move(topics), options), options)) {}
+        : extend_within_(std::chrono::milliseconds(options.visibility) / 3),
+          reader_(std::make_shared<Reader>(context_.get_executor(), checked(std::move(topics), options), options)) {}
 
     ~Impl() {
         if (!thread_.joinable())
@@ -103,6 +104,8 @@ public:
         asio::post(context_, [reader = reader_, token] { reader->extend(token); });
     }
 
+    std::chrono::milliseconds extend_within() const noexcept { return extend_within_; }
+
     void drain() {
         asio::post(context_, [reader = reader_] { reader->drain(); });
     }
@@ -116,6 +119,7 @@ private:
         std::call_once(started_, [this] { thread_ = std::thread([this] { context_.run(); }); });
     }
 
+    const std::chrono::milliseconds extend_within_;
     asio::io_context context_{1};
     asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
     const std::shared_ptr<Reader> reader_;
@@ -139,6 +143,10 @@ awaitable<void> Subscription::acknowledge(const Delivery& delivery) {
 awaitable<void> Subscription::extend(const Delivery& delivery) {
     impl_->extend(delivery.token);
     co_return;
+}
+
+std::chrono::milliseconds Subscription::extend_within() const noexcept {
+    return impl_->extend_within();
 }
 
 awaitable<void> Subscription::drain() {
