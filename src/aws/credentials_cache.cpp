@@ -35,7 +35,7 @@ CredentialsCache::Given CredentialsCache::get() {
     if (keys_ && !keys_->expiry)
         return keys_->credentials;
     const auto now = Clock::now();
-    const bool is_valid = keys_ && now < *keys_->expiry;
+    const bool is_valid = keys_ && now < valid_until_;
     if (!is_valid && failure_)
         std::rethrow_exception(std::exchange(failure_, nullptr));
     if (!is_searching_ && (!is_valid || now >= next_search_))
@@ -71,9 +71,13 @@ void CredentialsCache::search() {
         }
         {
             const std::scoped_lock result(mutex_);
-            if (found)
+            if (found) {
                 keys_ = std::move(found);
-            else
+                // Some that are over when they are given are so by this machine's clock, or come from a source that gives no
+                // better ones: the service says which, and nobody asks for others without end.
+                if (keys_->expiry)
+                    valid_until_ = *keys_->expiry > Clock::now() ? *keys_->expiry : Clock::now() + again_after;
+            } else
                 failure_ = std::move(failure);
             plan_search();
             is_searching_ = false;
@@ -87,7 +91,8 @@ void CredentialsCache::plan_search() {
         return;
     const auto now = Clock::now();
     const auto jitter = std::chrono::seconds(std::random_device{}() % spread.count());
-    const auto soonest = std::min<Clock::duration>(again_after, (*keys_->expiry - now) / 2);
+    const Clock::duration left = *keys_->expiry - now;
+    const auto soonest = left > 0s ? std::min<Clock::duration>(again_after, left / 2) : again_after;
     next_search_ = std::max(*keys_->expiry - ahead + jitter, now + soonest);
 }
 

@@ -38,6 +38,7 @@ private:
     const std::function<void()> on_change_;
     std::mutex mutex_;
     std::optional<Keys> keys_;
+    Clock::time_point valid_until_{};  // of keys that will be over
     std::exception_ptr failure_;
     Clock::time_point next_search_{};  // of keys that will be over
     bool is_searching_ = false;

@@ -289,6 +289,14 @@ TEST_F(AwsCredentials, ThatTheServiceFindsExpiredAreRenewedOnce) {
     EXPECT_EQ(picky.count(), 4U);
 }
 
+// By the clock of this machine, which may be wrong: the service is asked, and the source is not asked without end.
+TEST_F(AwsCredentials, ThatSeemToBeOverAreTried) {
+    FakeHttp agent([](const HttpRequest&) { return HttpAnswer(200, keys_json("OLD", -long_time)); });
+    environment.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.endpoint() + "/role");
+    EXPECT_EQ(used(), "OLD with very-secret-token-OLD");
+    EXPECT_LE(agent.count(), 2u);
+}
+
 TEST_F(AwsCredentials, ThatCannotBeRenewedServeUntilTheyAreOver) {
     Agent agent(environment, [](int) { return std::chrono::seconds(3); });
     agent.fails = true;
