@@ -49,8 +49,10 @@ constexpr Entry table[] = {
     {"NotFound", missing},
     {"NotFoundException", missing},
     {"OptInRequired", denied},
+    {"OverLimit", throttled},
     {"PriorRequestNotComplete", throttled},
     {"ProvisionedThroughputExceededException", throttled},
+    {"QueueDeletedRecently", throttled},
     {"QueueDoesNotExist", missing},
     {"ReplicatedWriteConflictException", throttled},
     {"RequestExpired", clock},
@@ -81,7 +83,10 @@ static_assert(std::ranges::is_sorted(table, {}, &Entry::type));
 
 ErrorKind kind_of(std::string_view type) noexcept {
     const auto found = std::ranges::lower_bound(table, type, {}, &Entry::type);
-    return found != std::end(table) && found->type == type ? found->kind : other;
+    if (found != std::end(table) && found->type == type)
+        return found->kind;
+    // KMSDisabled, KmsInvalidState …: the key of a queue or topic cannot be used as it is, whatever is sent.
+    return type.starts_with("KMS") || type.starts_with("Kms") ? denied : other;
 }
 
 }  // namespace txm::aws::detail

@@ -14,7 +14,7 @@ enum class ErrorKind : std::uint8_t {
     expired,        ///< temporary credentials that are over
     unknown_key,    ///< no such access key there
     bad_signature,  ///< the secret or the region does not fit
-    denied,         ///< the credentials may not do this
+    denied,         ///< the credentials may not do this, or the key that it is encrypted with cannot be used
     missing,        ///< the table, the queue or the topic does not exist
 };
 

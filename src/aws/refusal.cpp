@@ -61,7 +61,9 @@ std::string advice(ErrorKind kind, const Service& service, const std::string& re
             return "check the access key and its session token, and that they are for region " + region;
         case ErrorKind::bad_signature:
             return "check the secret access key, and that the endpoint belongs to region " + region;
-        case ErrorKind::denied: return "allow it in the IAM policy of these credentials, for region " + region;
+        case ErrorKind::denied:
+            return "allow it in the IAM policy of these credentials, for region " + region +
+                   ", and in that of the KMS key if there is one";
         case ErrorKind::missing:
             return "check its name and that region " + region + " is the right one, or create it with txm migrate";
         case ErrorKind::throttled: return "the same request may succeed later; raise the capacity or the limit";

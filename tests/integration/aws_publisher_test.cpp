@@ -234,6 +234,21 @@ TEST(SqsPublisher, a_missing_permission_is_an_outage_of_its_topic) {
     EXPECT_EQ(batch.report(0), Report::unknown);
 }
 
+// No message is to blame for a key that is disabled, so none becomes a dead letter.
+TEST(SqsPublisher, an_encryption_key_that_cannot_be_used_is_an_outage_of_its_topic) {
+    FakeSqs sqs;
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    const auto sent = messages(1);
+    for (const char* answer :
+         {R"({"__type":"com.amazonaws.sqs#KmsDisabled","message":"the key is disabled"})",
+          R"({"Failed":[{"Id":"0","SenderFault":true,"Code":"KmsDisabled","Message":"the key is disabled"}]})"}) {
+        sqs.whole_request = [&](const json::object&) { return HttpAnswer(answer[2] == '_' ? 400 : 200, answer); };
+        PublishBatch batch(sent);
+        EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("the key is disabled"));
+        EXPECT_EQ(batch.report(0), Report::unknown) << answer;
+    }
+}
+
 TEST(SqsPublisher, requests_are_small_enough) {
     FakeSqs sqs;
     aws::SqsPublisher publisher{options_for(sqs.http)};

@@ -1,5 +1,6 @@
 #include "brokers/aws/sns.hpp"
 
+#include "brokers/aws/trouble.hpp"
 #include "txm/error.hpp"
 
 #include <pugixml.hpp>
@@ -144,7 +145,8 @@ awaitable<std::vector<EntryResult>> Sns::publish(const std::string& topic_arn,
     for (const pugi::xml_node member : parsed.result.child("Failed").children(members))
         if (EntryResult* entry = entry_of(member)) {
             entry->is_done = false;
-            entry->is_senders_fault = std::string_view(member.child_value("SenderFault")) == "true";
+            entry->is_senders_fault = is_senders_fault(std::string_view(member.child_value("SenderFault")) == "true",
+                                                       member.child_value("Code"));
             entry->why = std::string(member.child_value("Code")) + ": " + member.child_value("Message");
         }
     co_return results;

@@ -1,6 +1,7 @@
 #include "brokers/aws/sqs.hpp"
 
 #include "brokers/aws/text.hpp"
+#include "brokers/aws/trouble.hpp"
 #include "txm/error.hpp"
 
 #include <boost/json.hpp>
@@ -103,7 +104,8 @@ std::vector<EntryResult> results(const std::string& answer, std::size_t count) {
                 const json::object& fields = value.get_object();
                 const json::value* fault = fields.if_contains("SenderFault");
                 entry->is_done = false;
-                entry->is_senders_fault = fault && fault->is_bool() && fault->get_bool();
+                entry->is_senders_fault =
+                    is_senders_fault(fault && fault->is_bool() && fault->get_bool(), text(fields, "Code"));
                 entry->why = text(fields, "Code") + ": " + text(fields, "Message");
             }
     return out;

@@ -1,9 +1,8 @@
 #include "brokers/aws/trouble.hpp"
 
 #include "aws/client.hpp"
+#include "aws/error_types.hpp"
 #include "txm/error.hpp"
-
-#include <string_view>
 
 namespace txm::aws::detail {
 
@@ -20,17 +19,15 @@ const ServiceError* service_error(const std::exception_ptr& error) {
     }
 }
 
-bool is_denied(std::string_view type) noexcept {
-    return type.starts_with("AccessDenied") || type.starts_with("AuthorizationError");
-}
-
 }  // namespace
 
 std::exception_ptr as_unavailable(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
     } catch (const ServiceError& e) {
-        if (e.code() == Errc::store_unavailable || is_denied(e.type()))
+        // What is denied here may be allowed elsewhere: other topics and queues go on meanwhile. Credentials that are no good
+        // anywhere are for their owner to mend.
+        if (e.code() == Errc::store_unavailable || kind_of(e.type()) == ErrorKind::denied)
             return std::make_exception_ptr(Error(Errc::broker_unavailable, e.what(), {}, e.type()));
         return error;
     } catch (const UnansweredError& e) {
@@ -47,6 +44,10 @@ std::exception_ptr as_unavailable(const std::exception_ptr& error) {
 bool is_missing(const std::exception_ptr& error) {
     const auto* e = service_error(error);
     return e && e->code() == Errc::schema_missing;
+}
+
+bool is_senders_fault(bool service_says_so, std::string_view code) noexcept {
+    return service_says_so && kind_of(code) == ErrorKind::other;
 }
 
 bool is_refusal(const std::exception_ptr& error) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <exception>
+#include <string_view>
 
 namespace txm::aws::detail {
 
@@ -13,5 +14,8 @@ bool is_missing(const std::exception_ptr& error);
 
 /// The service refused the request for what is in it, not for who sent it or when.
 bool is_refusal(const std::exception_ptr& error);
+
+/// The same of one entry of a batch, which the service blames on the sender: also when a permission is missing.
+bool is_senders_fault(bool service_says_so, std::string_view code) noexcept;
 
 }  // namespace txm::aws::detail
