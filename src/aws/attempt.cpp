@@ -72,8 +72,13 @@ void Engine::send(Call& call) {
     transfer.begin();
     add_headers(transfer, call);
     transfer.set_up(call, call.options.timeout.value_or(options_.request_timeout));
-    fault::point("aws.send");
-    multi_.add(transfer);
+    try {
+        fault::point("aws.send");
+        multi_.add(transfer);
+    } catch (...) {
+        transfer.forget();
+        throw;
+    }
     idle_.pop_back();
     ++active_;
     ++call.attempts;

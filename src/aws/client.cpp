@@ -49,6 +49,10 @@ Client::~Client() {
     impl_->engine.stop();
 }
 
+void Client::close() noexcept {
+    impl_->engine.stop();
+}
+
 awaitable<Response> Client::call(std::string action, std::string body, CallOptions options) {
     return Impl::call(impl_, std::move(action), std::move(body), std::move(options));
 }

@@ -96,6 +96,9 @@ public:
     /// @throws ServiceError, UnansweredError, Error(store_unavailable) when it could not connect
     awaitable<Response> call(std::string action, std::string body, CallOptions options = {});
 
+    /// Fails what is under way, and every call that comes later, as the destructor does; the client stays where it is.
+    void close() noexcept;
+
     const std::string& region() const noexcept;
     const std::string& endpoint() const noexcept;  ///< scheme, host and port
 

@@ -41,6 +41,9 @@ public:
     /// Prepares the handle for what add_header() made. The call stays where it is until the transfer is over.
     void set_up(Call& call, std::chrono::milliseconds timeout);
 
+    /// It does not begin after all.
+    void forget() noexcept { call_ = nullptr; }
+
     /// To be called once it is over: the answer, until the next begin().
     Answer& conclude(CURLcode code);
 

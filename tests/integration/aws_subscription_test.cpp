@@ -295,6 +295,29 @@ TEST(AwsSubscription, a_handle_that_is_no_good_any_more_ends_its_delivery) {
     EXPECT_NO_THROW(acknowledge(subscription, receive(subscription, 1)));
 }
 
+// At any step of what it does in the beginning: an answer may have come that nobody looked at yet.
+TEST(AwsSubscription, may_end_while_it_looks_for_its_queues) {
+    FakeQueue queue;
+    for (int round = 0; round < 60; ++round) {
+        aws::SubscriptionOptions options = queue.options();
+        auto subscription =
+            std::make_unique<aws::Subscription>(std::vector<std::string>{"orders", "credit", "refunds"}, options);
+        std::jthread receiver([&] { sync_wait(subscription->receive(30)); });
+        std::this_thread::sleep_for(std::chrono::microseconds{100 * (round % 30)});
+        subscription->interrupt();
+        receiver.join();
+        subscription = nullptr;
+    }
+}
+
+TEST(AwsSubscription, tells_how_often_it_must_be_extended) {
+    FakeQueue queue;
+    aws::SubscriptionOptions options = queue.options();
+    options.visibility = std::chrono::seconds{6};
+    const aws::Subscription subscription{{"orders"}, options};
+    EXPECT_EQ(subscription.extend_within(), std::chrono::seconds{2});
+}
+
 TEST(AwsSubscription, an_outage_is_told_and_is_no_end) {
     std::atomic<bool> is_down = true;
     FakeHttp http{[&](const HttpRequest& request) {

@@ -75,7 +75,7 @@ Reader::Reader(asio::any_io_executor executor, std::vector<std::string> topics, 
 Reader::~Reader() = default;
 
 Sqs& Reader::open() const {
-    if (!sqs_)
+    if (is_ended_)
         throw Error(Errc::broker_unavailable, "the subscription has ended");
     return *sqs_;
 }
@@ -317,8 +317,10 @@ awaitable<void> Reader::close(std::chrono::milliseconds time) {
         boost::system::error_code ignored;
         co_await closed_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    sqs_ = nullptr;
-    sns_ = nullptr;
+    // Not destroyed: a poll that has its answer, but did not go on yet, still uses them.
+    is_ended_ = true;
+    sqs_->close();
+    sns_->close();
 }
 
 void Reader::release(Queue& queue, std::vector<std::string> receipts) {

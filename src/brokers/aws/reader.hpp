@@ -77,7 +77,7 @@ private:
 
     const boost::asio::any_io_executor executor_;
     const SubscriptionOptions options_;
-    std::unique_ptr<Sqs> sqs_;  ///< none once it is closed
+    std::unique_ptr<Sqs> sqs_;
     std::unique_ptr<Sns> sns_;
     std::vector<std::unique_ptr<Queue>> queues_;
     std::size_t next_queue_ = 0;
@@ -88,7 +88,7 @@ private:
     std::unordered_map<std::uint64_t, Handle> in_flight_;  ///< by token; those that are ready, too
     std::uint64_t last_token_ = 0;
     std::exception_ptr error_;
-    bool is_interrupted_ = false, is_draining_ = false, is_closing_ = false;
+    bool is_interrupted_ = false, is_draining_ = false, is_closing_ = false, is_ended_ = false;
     txm::detail::Backoff backoff_{std::chrono::milliseconds{100}, std::chrono::milliseconds{5'000}};
     std::chrono::milliseconds close_time_{};
     Time quiet_since_{};  ///< of a drain: the last delivery or acknowledgement

@@ -35,6 +35,9 @@ public:
     /// Its `RawMessageDelivery`, `FilterPolicy` …
     awaitable<QueueAttributes> subscription_attributes(std::string subscription_arn);
 
+    /// Fails what is under way and all that comes later.
+    void close() noexcept { client_.close(); }
+
 private:
     const CallOptions few_attempts_;
     Client client_;

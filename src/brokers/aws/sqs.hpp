@@ -56,6 +56,9 @@ public:
     awaitable<std::vector<EntryResult>> hide(const std::string& url, std::span<const std::string> receipts,
                                              std::chrono::seconds time, CallOptions options = {});
 
+    /// Fails what is under way and all that comes later.
+    void close() noexcept { client_.close(); }
+
 private:
     const CallOptions few_attempts_;
     Client client_;
