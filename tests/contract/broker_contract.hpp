@@ -33,8 +33,8 @@ struct BrokerKind {
     bool has_from_end = true;      ///< a new group can start at the end
     bool shares_group = true;      ///< several members of a group share its lanes, in order
     bool keeps_order = true;       ///< an aggregate's messages come in the order in which they were published
-    bool carries_many = true;      ///< it is meant to carry more than some hundred messages
     bool runs_ahead = true;        ///< what follows in a lane comes before its first delivery is acknowledged
+    std::size_t many = 100'000;    ///< messages to be called many: a server that only plays the broker is slow
 
     friend std::ostream& operator<<(std::ostream& out, const BrokerKind& kind) { return out << kind.name; }
 };

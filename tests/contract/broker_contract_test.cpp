@@ -305,32 +305,30 @@ TEST_P(BrokerContract, drain_ends_at_what_was_there_and_waits_for_what_is_in_fli
 }
 
 TEST_P(BrokerContract, many_acknowledgements_at_once) {
-    if (!declares(GetParam().carries_many, "it is too slow for thousands of messages"))
-        return;
+    const std::size_t count = std::min<std::size_t>(2'000, GetParam().many);
     std::vector<StoredMessage> sent;
-    for (int i = 0; i < 2'000; ++i)
+    for (std::size_t i = 0; i < count; ++i)
         sent.push_back(message("orders", "customer-" + std::to_string(i), std::to_string(i)));
-    for (std::size_t i = 0; i < sent.size(); i += 500)
-        publish(*publisher_, std::span(sent).subspan(i, 500));
+    for (std::size_t i = 0; i < count; i += 500)
+        publish(*publisher_, std::span(sent).subspan(i, std::min<std::size_t>(500, count - i)));
     {
         const auto subscription = member();
-        acknowledge(*subscription, receive(*subscription, 2'000));
+        acknowledge(*subscription, receive(*subscription, count));
     }
     const auto subscription = member();
     EXPECT_THAT(drain(*subscription), IsEmpty());
 }
 
-TEST_P(BrokerContract, a_hundred_thousand_pass_one_that_is_stuck) {
-    if (!declares(GetParam().carries_many, "it is too slow for thousands of messages"))
-        return;
+TEST_P(BrokerContract, many_pass_one_that_is_stuck) {
+    const std::size_t count = std::min<std::size_t>(2'000, GetParam().many);
     const std::vector stuck{message("orders", "anna", "stuck")};
     publish(*publisher_, stuck);
     auto subscription = member();
     ASSERT_EQ(receive(*subscription, 1).size(), 1U);
     std::vector<StoredMessage> others;
-    for (int i = 0; i < 2'000; ++i)
+    for (std::size_t i = 0; i < count; ++i)
         others.push_back(message("orders", "customer-" + std::to_string(i % 700), std::to_string(i)));
-    for (int round = 0; round < 50; ++round) {
+    for (std::size_t round = 0; round < GetParam().many / count; ++round) {
         for (StoredMessage& other : others)
             other.message_id = new_uuid();
         publish(*publisher_, others);
