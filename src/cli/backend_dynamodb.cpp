@@ -66,11 +66,17 @@ public:
     awaitable<void> migrate() override {
         const bool had_outbox = co_await has_table(tables_.outbox);
         const bool had_state = co_await has_table(tables_.state);
+        // One that ended before it wrote down what it had found left the state table empty.
+        bool is_known = false;
+        if (had_state)
+            is_known = co_await has_items(tables_.state);
+        bool found = had_outbox && !had_state;
+        if (had_outbox && had_state && !is_known)
+            found = co_await has_items(tables_.outbox);
         co_await dynamodb::create_outbox_table(db_, tables_.outbox, tables_.state);
         co_await dynamodb::create_inbox_table(db_, tables_.inbox);
-        const bool found = had_outbox && !had_state;
-        if (sharing_.compat || found)
-            co_await record(sharing_.compat.value_or(true));
+        if (sharing_.compat || !is_known)
+            co_await record(sharing_.compat.value_or(found));
         if (found && !sharing_.compat)
             notes_.push_back("the table " + tables_.outbox +
                              " was there before txm: it is taken for one that other programs write too (compat=true, "
@@ -174,6 +180,14 @@ private:
                 throw;
         }
         co_return true;
+    }
+
+    awaitable<bool> has_items(std::string table) {
+        dynamodb::Session session{db_};
+        dynamodb::Query any(std::move(table), {}, {});
+        any.limit = 1;
+        const std::vector<dynamodb::Item> items = co_await session.query(std::move(any));
+        co_return !items.empty();
     }
 
     static dynamodb::Item record_key() {
