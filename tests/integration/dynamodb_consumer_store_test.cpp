@@ -137,6 +137,23 @@ TEST_F(DynamoDbKeeper, what_is_too_large_for_an_item_is_parked_dead_and_sent_aga
     EXPECT_EQ(count(outbox + "-txm"), 1U) << "only that the consumer is known is left";
 }
 
+TEST_F(DynamoDbKeeper, lanes_of_long_names_are_parked) {
+    const std::string name(1'500, 'a');
+    const auto store = keeper();
+    const Delivery first = delivery("orders", name, 1), second = delivery("orders", name, 2);
+    park(*store, {second, first});
+    EXPECT_TRUE(is_parked(*store, first));
+    EXPECT_FALSE(is_parked(*store, delivery("orders", name + "b", 1)));
+    EXPECT_EQ(listed("parked").size(), 2U);
+    for (const Delivery& expected : {first, second}) {
+        const auto due = sync_wait(store->take_parked(10));
+        ASSERT_EQ(due.size(), 1U);
+        EXPECT_EQ(due.front().message.message_id, expected.message.message_id);
+        EXPECT_EQ(due.front().message.aggregate_id.str(), name);
+        sync_wait(store->unpark(due.front()));
+    }
+}
+
 TEST_F(DynamoDbKeeper, what_needs_an_item_for_its_headers_alone_is_a_clear_error) {
     Delivery large = delivery("orders", "a", 1);
     large.message.headers["notes"].assign(std::size_t{1} << 20, 'x');

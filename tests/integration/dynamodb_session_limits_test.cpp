@@ -72,6 +72,22 @@ TEST_F(DynamoDbLimits, an_item_over_400_kB) {
     EXPECT_EQ(account("a")->at("data").text().size(), 400'000u);
 }
 
+// It could be published, but its lane could not be parked.
+TEST_F(DynamoDbLimits, names_that_no_key_holds_are_refused_when_they_are_published) {
+    dynamodb::Session session{*db};
+    dynamodb::OutboxRepository events{outbox, session, topics()};
+    std::vector<StoredMessage> messages(1);
+    messages[0].message_id = new_uuid();
+    messages[0].topic = "notes";
+    messages[0].aggregate_id = std::string(896, 'a');
+    const auto error = thrown_by<Error>([&] { events.publish(messages); });
+    EXPECT_EQ(error->code(), Errc::invalid_message);
+    EXPECT_THAT(error->what(), HasSubstr("900"));
+    messages[0].aggregate_id = std::string(895, 'a');
+    events.publish(messages);
+    sync_wait(session.commit());
+}
+
 TEST_F(DynamoDbLimits, a_message_over_400_kB_is_refused_when_it_is_published) {
     dynamodb::Session session{*db};
     dynamodb::OutboxRepository events{outbox, session, topics()};

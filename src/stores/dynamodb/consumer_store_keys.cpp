@@ -1,5 +1,7 @@
 #include "stores/dynamodb/consumer_store_keys.hpp"
 
+#include "aws/sha256.hpp"
+#include "stores/dynamodb/limits.hpp"
 #include "stores/dynamodb/state_table.hpp"
 
 namespace txm::dynamodb::detail {
@@ -19,8 +21,15 @@ std::string escaped(std::string_view text) {
     return result;
 }
 
+// What others sent may have longer names than a key of DynamoDB. No other name is without `#`.
 std::string name_of(const ConsumerLane& lane) {
-    return escaped(lane.topic) + "#" + lane.aggregate_id;
+    std::string name = escaped(lane.topic) + "#" + lane.aggregate_id;
+    if (name.size() > most_lane_bytes) {
+        const aws::detail::Digest digest = aws::detail::Sha256{}.hash(name);
+        name = "sha256:";
+        aws::detail::append_hex(name, digest);
+    }
+    return name;
 }
 
 }  // namespace

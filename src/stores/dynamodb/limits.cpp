@@ -66,9 +66,10 @@ void check_row(const StoredMessage& message, const OutboxTable& table) {
         throw refused("its aggregate_id '" + message.aggregate_id.str().substr(0, 64) +
                       "' is not a UUID, and programs that share the table read it as one: give it a UUID, or set "
                       "compat = false when no such program is left");
-    if (message.aggregate_id.str().size() > most_hash_key_bytes - 16)
-        throw refused("its aggregate_id has " + std::to_string(message.aggregate_id.str().size()) +
-                      " bytes, and a key of DynamoDB has 2,048 at most: use a shorter one");
+    // A lane that is blocked is kept under them, behind a time, in a range key of 1,024 bytes.
+    if (const std::size_t size = message.topic.size() + message.aggregate_id.str().size(); size > most_lane_bytes)
+        throw refused("its topic and aggregate_id have " + std::to_string(size) +
+                      " bytes, and keys of DynamoDB hold 900 of them: use shorter ones");
     if (const std::size_t size = size_of_row(message); size > most_item_bytes)
         throw refused("its row has " + std::to_string(size) +
                       " bytes, and an item of DynamoDB has 400 kB (409,600) at most: store large data elsewhere and "

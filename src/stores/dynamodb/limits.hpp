@@ -10,7 +10,7 @@ namespace txm::dynamodb::detail {
 inline constexpr std::size_t most_elements = 100;
 inline constexpr std::size_t most_item_bytes = 400 * 1024;
 inline constexpr std::size_t most_transaction_bytes = 4 * 1024 * 1024;
-inline constexpr std::size_t most_hash_key_bytes = 2'048;
+inline constexpr std::size_t most_lane_bytes = 900;  // a topic and an aggregate id together
 
 /// @throws Error(invalid_message) for a message whose row DynamoDB would not take, Error naming the aggregate_id that
 ///         programs sharing the table could not read
