@@ -64,7 +64,7 @@ std::vector<BrokerKind> aws_broker_kinds() {
                 kind.keeps_order = fifo;
                 kind.shares_group = fifo && server == "fauxqs";
                 kind.runs_ahead = !fifo;
-                kind.many = server == "fauxqs" ? 4'000 : 300;
+                kind.many = server == "fauxqs" ? 4'000 : 40;
                 kinds.push_back(std::move(kind));
             }
     return kinds;
