@@ -35,7 +35,7 @@ using txm::awaitable;
 using txm::dynamodb::Item;
 using txm::dynamodb::Write;
 
-constexpr int aggregates = 24, poisonous = 3;
+constexpr int aggregates = 24, poisonous = 6;
 
 txm::aws::ClientOptions client(const std::string& endpoint) {
     txm::aws::ClientOptions options{"eu-west-1"};
