@@ -34,17 +34,11 @@ TEST_F(CliUsage, Version) {
 
 TEST_F(CliUsage, EveryCommandHasHelpWithTwoExamples) {
     EXPECT_EQ(run(scratch, {"--help"}).code, 0);
-    const std::vector<std::vector<std::string>> commands{{"migrate"},
-                                                         {"publish"},
-                                                         {"relay"},
-                                                         {"consume"},
-                                                         {"status"},
-                                                         {"lambda"},
-                                                         {"messages", "list"},
-                                                         {"messages", "show"},
-                                                         {"messages", "replay"},
-                                                         {"messages", "skip"},
-                                                         {"messages", "purge"}};
+    const std::vector<std::vector<std::string>> commands{
+        {"migrate"},          {"publish"},          {"relay"},
+        {"consume"},          {"status"},           {"lambda"},
+        {"messages", "list"}, {"messages", "show"}, {"messages", "replay"},
+        {"messages", "skip"}, {"messages", "purge"}};
     for (std::vector<std::string> command : commands) {
         std::string name = "txm";
         for (const std::string& word : command)
