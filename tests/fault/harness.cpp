@@ -218,12 +218,19 @@ private:
         std::filesystem::remove(pass_log(index));
     }
 
-    /// A point that this kind of process reaches and that was killed least; now and then any.
+    /// A point that this kind of process reaches and that was killed too little, or else least; now and then any.
     std::string choose(const std::string& kind) {
         std::vector<std::string> candidates;
         int least = 1 << 30;
+        const auto wanted = neglected();
+        const auto is_wanted = [&](const auto& key) {
+            return key.first == kind && std::ranges::binary_search(wanted, key.second);
+        };
+        const bool has_wanted = random_() % 4 != 0 && std::ranges::any_of(reached_, [&](const auto& reached) {
+                                    return is_wanted(reached.first);
+                                });
         for (const auto& [key, passes] : reached_) {
-            if (key.first != kind)
+            if (key.first != kind || (has_wanted && !is_wanted(key)))
                 continue;
             const int kills = count(kills_at_, key.second) + count(armed_at_, key.second) / 3;
             if (kills < least) {
