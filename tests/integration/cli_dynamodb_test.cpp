@@ -106,7 +106,8 @@ TEST_F(CliDynamoDb, AnAggregateKeepsItsOrder) {
     for (const auto& [aggregate, payloads] : aggregates) {
         ASSERT_EQ(payloads.size(), 10U) << aggregate;
         for (std::size_t i = 0; i < 10; ++i)
-            EXPECT_EQ(payloads[i], "{\"n\":" + std::to_string(i * 10 + aggregate.back() - '0') + "}");
+            EXPECT_EQ(payloads[i],
+                      "{\"n\":" + std::to_string(i * 10 + static_cast<std::size_t>(aggregate.back() - '0')) + "}");
     }
 }
 
