@@ -28,6 +28,10 @@ public:
 
     aws::ClientOptions client;
     std::chrono::milliseconds commit_timeout{30'000};  ///< with all its attempts; then CommitOutcomeUnknown
+    /// Of tables with replicas in other regions (global tables): the one region where txm works with them, writers, relays
+    /// and consumers alike. Empty: such tables are refused, because every region's stream shows every message, and of two
+    /// transactions in two regions the last writer's rows win.
+    std::string home_region{};
 };
 
 namespace detail {
@@ -41,7 +45,7 @@ struct OutboxTable;
 /// *Thread safety*: any number of threads. *Lifetime*: must outlive what sessions, feeds and stores do.
 class Database {
 public:
-    /// No I/O. @throws Error(invalid_configuration): no region, a malformed endpoint
+    /// No I/O. @throws Error(invalid_configuration): no region, another than DatabaseOptions::home_region, a malformed endpoint
     explicit Database(DatabaseOptions options = DatabaseOptions{});
     ~Database();
     Database(const Database&) = delete;

@@ -240,6 +240,7 @@ struct DynamoDbOptions {
             check_aws_name(name, true, origin);
         database.client = aws_client_options(place, options, origin);
         database.commit_timeout = options.duration("commit_timeout", database.commit_timeout);
+        database.home_region = options.text("home_region", "");
         for (const auto& [name, value] : {std::pair{"compat", &sharing.compat}, {"ordered", &sharing.ordered}})
             if (options.has(name))
                 *value = options.flag(name, false);

@@ -1,4 +1,5 @@
 #include "integration/dynamodb_feed_fixture.hpp"
+#include "support/fake_http.hpp"
 
 #include <boost/json/array.hpp>
 
@@ -13,6 +14,7 @@ namespace txm::test {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -258,6 +260,26 @@ TEST_F(DynamoDbFeed, a_table_that_is_missing_is_named) {
     } catch (const Error& e) {
         EXPECT_EQ(e.code(), Errc::schema_missing);
         EXPECT_THAT(e.what(), HasSubstr("not-there-txm"));
+    }
+}
+
+TEST_F(DynamoDbFeed, a_table_with_replicas_is_refused) {
+    const FakeHttp server{[](const HttpRequest& request) {
+        const bool is_describe = request.header("x-amz-target").find("DescribeTable") != std::string::npos;
+        return HttpAnswer{200, is_describe ? R"({"Table":{"Replicas":[{"RegionName":"us-east-1"}]}})" : "{}"};
+    }};
+    dynamodb::Database db{database_options(server.endpoint())};
+    dynamodb::OutboxFeed feed{db, feed_options()};
+    const auto use = [&] {
+        sync_wait(feed.acquire());
+        sync_wait(feed.read(1, 1000));
+    };
+    try {
+        use();
+        FAIL() << "every region would publish its messages";
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code(), Errc::invalid_configuration);
+        EXPECT_THAT(e.what(), AllOf(HasSubstr(outbox_), HasSubstr("home_region")));
     }
 }
 

@@ -86,6 +86,29 @@ TEST_F(DynamoDbTables, every_difference_is_named) {
         EXPECT_THAT(request.header("x-amz-target"), HasSubstr("Describe"));
 }
 
+TEST_F(DynamoDbTables, replicas_are_taken_in_the_home_region_alone) {
+    FakeHttp server{[](const HttpRequest& request) {
+        if (request.header("x-amz-target").find("TimeToLive") != std::string::npos)
+            return HttpAnswer{200, R"({"TimeToLiveDescription":{"TimeToLiveStatus":"ENABLED"}})"};
+        return HttpAnswer{200,
+                          R"({"Table":{"TableStatus":"ACTIVE","KeySchema":[{"AttributeName":"PK","KeyType":"HASH"}],)"
+                          R"("Replicas":[{"RegionName":"us-east-1"}]}})"};
+    }};
+    dynamodb::DatabaseOptions options = options_for(server.endpoint());
+    dynamodb::Database anywhere{options};
+    const auto error = thrown_by<Error>([&] { sync_wait(dynamodb::create_inbox_table(anywhere)); });
+    EXPECT_EQ(error->code(), Errc::invalid_configuration);
+    EXPECT_THAT(error->what(), AllOf(HasSubstr("has replicas in other regions"), HasSubstr("home_region")));
+
+    options.home_region = options.client.region;
+    dynamodb::Database at_home{options};
+    sync_wait(dynamodb::create_inbox_table(at_home));
+
+    options.home_region = "us-east-1";
+    EXPECT_THAT(thrown_by<Error>([&] { const dynamodb::Database elsewhere(options); })->what(),
+                HasSubstr("the home region of these tables is us-east-1, and this process works in eu-west-1"));
+}
+
 TEST_F(DynamoDbTables, a_table_that_is_being_made_is_waited_for) {
     const std::string keys = R"("KeySchema":[{"AttributeName":"PK","KeyType":"HASH"}])";
     FakeHttp server{

@@ -10,6 +10,7 @@
 #include "stores/dynamodb/lease_member.hpp"
 #include "stores/dynamodb/outbox_row.hpp"
 #include "stores/dynamodb/state_table.hpp"
+#include "stores/dynamodb/table_shape.hpp"
 #include "txm/error.hpp"
 
 #include <algorithm>
@@ -252,11 +253,8 @@ awaitable<void> StatusReader::check_table(std::string table, bool needs_stream, 
         warn(
             "has no stream: a relay has to poll it; enable a stream of new and old images, or keep polling with "
             "`--feed poll`");
-    const auto* replicas = described.if_contains("Replicas");
-    if (replicas && replicas->is_array() && !replicas->get_array().empty())
-        warn(
-            "has replicas in other regions, where its rows appear too: two relays would publish them, and an inbox "
-            "would forget what it decided; use it in one region alone");
+    if (db_.impl().options.home_region.empty() && has_replicas(described))
+        warn(replicas_refused);
     const boost::json::object expiry = co_await db_.impl().request("DescribeTimeToLive", std::move(same));
     const auto* description = expiry.if_contains("TimeToLiveDescription");
     const std::string_view state =

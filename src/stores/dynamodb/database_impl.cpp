@@ -164,7 +164,12 @@ std::string rest_of(const boost::json::object& answer) {
 DatabaseImpl::DatabaseImpl(DatabaseOptions database_options)
     : options(std::move(database_options)),
       client(options.client, aws::Service{"dynamodb", "dynamodb"}),
-      boot_time(read_boot_time) {}
+      boot_time(read_boot_time) {
+    if (!options.home_region.empty() && options.home_region != client.region())
+        throw Error(Errc::invalid_configuration, "the home region of these tables is " + options.home_region +
+                                                     ", and this process works in " + client.region() +
+                                                     ": run it there, or correct home_region");
+}
 
 std::vector<std::string> DatabaseImpl::known_key(const std::string& table) {
     const std::scoped_lock lock{mutex_};

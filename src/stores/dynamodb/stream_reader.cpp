@@ -4,8 +4,10 @@
 #include "stores/dynamodb/outbox_row.hpp"
 #include "stores/dynamodb/state_table.hpp"
 #include "stores/dynamodb/stream_record.hpp"
+#include "stores/dynamodb/table_shape.hpp"
 #include "stores/dynamodb/together.hpp"
 #include "stores/dynamodb/transact_item.hpp"
+#include "txm/error.hpp"
 
 #include <boost/json/array.hpp>
 
@@ -65,6 +67,8 @@ boost::asio::awaitable<std::optional<std::string>> StreamReader::stream_of_table
     std::optional<std::string> arn;
     const boost::json::value* table = answer.if_contains("Table");
     if (table && table->is_object()) {
+        if (db_.options.home_region.empty() && has_replicas(table->get_object()))
+            throw Error(Errc::invalid_configuration, "the table `" + tables_.outbox + "` " + replicas_refused);
         const boost::json::value* stream = table->get_object().if_contains("StreamSpecification");
         const boost::json::value* is_enabled =
             stream && stream->is_object() ? stream->get_object().if_contains("StreamEnabled") : nullptr;

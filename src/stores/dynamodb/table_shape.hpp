@@ -31,6 +31,14 @@ std::string create_request(const TableShape& shape);
 /// relay polls.
 std::vector<std::string> differences(const TableShape& shape, const boost::json::object& described);
 
+/// It is a global table: its rows, and the records of its stream, appear in other regions, too.
+bool has_replicas(const boost::json::object& described);
+/// What is said of such a table where no home region is named.
+constexpr const char* replicas_refused =
+    "has replicas in other regions, where every message would be published again, and the last writer of a row wins: "
+    "let "
+    "txm work in one region alone, and name it as home_region";
+
 /// The attributes that are keys, each once.
 std::vector<std::string> key_attributes(const TableShape& shape);
 

@@ -73,8 +73,10 @@ awaitable<bool> create(DatabaseImpl& db, const TableShape& shape) {
     co_return true;
 }
 
-void check(const TableShape& shape, const boost::json::object& described) {
-    const std::vector<std::string> found = detail::differences(shape, described);
+void check(const DatabaseImpl& db, const TableShape& shape, const boost::json::object& described) {
+    std::vector<std::string> found = detail::differences(shape, described);
+    if (db.options.home_region.empty() && detail::has_replicas(described))
+        found.push_back(std::string("it ") + detail::replicas_refused);
     if (found.empty())
         return;
     std::string what = "the table `" + shape.name + "` exists and is not as txm needs it: ";
@@ -98,7 +100,7 @@ awaitable<void> create_or_check(DatabaseImpl& db, TableShape shape, bool is_own)
     if (!there)
         is_made = co_await create(db, shape);
     const boost::json::object described = co_await wait_until_active(db, shape.name);
-    check(shape, described);
+    check(db, shape, described);
     if (!shape.expires || !(is_made || is_own))
         co_return;
     if (!is_made) {
@@ -122,7 +124,7 @@ awaitable<void> create_outbox_table(Database& db, std::string table, std::string
     const TableShape shape = detail::outbox_shape(table);
     const std::optional<boost::json::object> there = co_await describe(db.impl(), table);
     if (there)
-        check(shape, *there);
+        check(db.impl(), shape, *there);
     co_await create_or_check(db.impl(), detail::state_shape(state), true);
     const Item mark = detail::state_key("META", "MAKING#" + table);
     bool is_own = false;
