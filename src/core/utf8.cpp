@@ -46,4 +46,12 @@ bool is_utf8(std::string_view text) noexcept {
     return true;
 }
 
+std::string_view utf8_prefix(std::string_view text, std::size_t most) noexcept {
+    if (most >= text.size())
+        return text;
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80)
+        --most;
+    return text.substr(0, most);
+}
+
 }  // namespace txm::detail

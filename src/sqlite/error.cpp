@@ -1,6 +1,7 @@
 #include "sqlite/connection.hpp"
 
 #include "core/identifier.hpp"
+#include "core/utf8.hpp"
 #include "txm/error.hpp"
 
 #include <sqlite3.h>
@@ -86,7 +87,7 @@ std::string trouble_with_file(int code, const std::string& file) {
 
 std::string shortened(std::string_view sql) {
     constexpr std::size_t limit = 80;
-    std::string text(sql.substr(0, limit));
+    std::string text(txm::detail::utf8_prefix(sql, limit));
     std::replace(text.begin(), text.end(), '\n', ' ');
     return sql.size() > limit ? text + "…" : text;
 }

@@ -136,4 +136,12 @@ TEST(Utf8, FollowsTheStandard) {
         EXPECT_FALSE(is_utf8(bad)) << bad;
 }
 
+TEST(Utf8, APrefixEndsWithAWholeCharacter) {
+    using txm::detail::utf8_prefix;
+    const std::string_view text = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80";
+    const std::size_t ends[]{0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10};
+    for (std::size_t most = 0; most < std::size(ends); ++most)
+        EXPECT_EQ(utf8_prefix(text, most), text.substr(0, ends[most])) << most;
+}
+
 }  // namespace

@@ -1,4 +1,5 @@
 #include "core/json_text.hpp"
+#include "core/utf8.hpp"
 #include "stores/dynamodb/json.hpp"
 #include "stores/dynamodb/table_name.hpp"
 #include "stores/dynamodb/write_text.hpp"
@@ -146,11 +147,11 @@ std::string WriteText::description(const Write& write) {
     const std::optional<Target> to = target(write);
     std::string text = "the ";
     if (!to)
-        return text.append("raw write ").append(write.expression_, 0, shown);
+        return text.append("raw write ").append(txm::detail::utf8_prefix(write.expression_, shown));
     std::string key;
     append_json(key, to->item);
     if (key.size() > shown)
-        key.erase(shown).append("…");
+        key.erase(txm::detail::utf8_prefix(key, shown).size()).append("…");
     const bool is_raw = write.kind_ == Write::Kind::raw;
     text.append(is_raw ? "raw write" : words[static_cast<std::size_t>(write.kind_)].noun);
     return text.append(" of ").append(key).append(" in the table `").append(to->table).append("`");
