@@ -2,6 +2,7 @@
 #include "core/fault_point.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <utility>
 

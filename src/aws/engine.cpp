@@ -1,5 +1,6 @@
 #include "aws/engine.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace txm::aws::detail {
@@ -11,6 +12,7 @@ Engine::Engine(ClientOptions options, Service service, std::string region)
       endpoint_(endpoint_of(options_, service_, region_)),
       multi_(options_.max_connections),
       signer_(region_, service_.name),
+      last_answers_(std::max<std::size_t>(256, 2 * options_.max_connections)),
       credentials_(options_, region_, [this] { look_again(); }) {
     if (options_.max_connections == 0)
         throw Error(Errc::invalid_configuration, "max_connections of " + service_.name + " is 0: allow at least one");

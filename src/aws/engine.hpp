@@ -7,7 +7,6 @@
 #include "aws/refusal.hpp"
 #include "aws/signer.hpp"
 
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -95,8 +94,9 @@ private:
     CallList without_keys_;  // for credentials
     std::multimap<Clock::time_point, Call*> paused_;
     Signer signer_;
-    std::chrono::seconds clock_difference_{0};     // of the service's clock to ours
-    std::array<std::size_t, 256> last_answers_{};  // hashes of their request ids
+    std::chrono::seconds clock_difference_{0};  // of the service's clock to ours
+    // Hashes of their request ids: of more answers than can come between one and its copy, on a connection in use.
+    std::vector<std::size_t> last_answers_;
     std::size_t next_answer_ = 0;
     std::minstd_rand random_{std::random_device{}()};
     std::atomic<std::uint64_t> connects_{0};
