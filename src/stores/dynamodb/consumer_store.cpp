@@ -163,7 +163,7 @@ awaitable<void> ConsumerStore::Impl::park_some(std::span<const Delivery> deliver
 awaitable<std::vector<Delivery>> ConsumerStore::Impl::take_parked(std::size_t max) {
     std::vector<Delivery> heads;
     constexpr int most_looks = 10;
-    for (int looks = 0; max > 0 && looks < most_looks; ++looks) {
+    for (int looks = 1; max > 0; ++looks) {
         Item values;
         values.emplace(":due", keys_.due_lanes());
         values.emplace(":now", ConsumerKeys::due_until(now()));
@@ -188,6 +188,10 @@ awaitable<std::vector<Delivery>> ConsumerStore::Impl::take_parked(std::size_t ma
         }
         if (lanes.empty() || !heads.empty())
             break;
+        if (looks == most_looks)
+            throw Error(Errc::store_unavailable,
+                        "the first of each parked lane is gone whenever it is looked for: other members move the lanes "
+                        "on; look again");
     }
     co_return heads;
 }
