@@ -1,6 +1,7 @@
 // An ordinary application that publishes for ever, with eight sessions in flight: the victim that writes. Each commit holds
 // one to three messages and a row of its own a message. What it was told is appended to a file, so that a lie is found:
 // `+id` committed, `-id` not committed.
+#include "fault/victim.hpp"
 #include "txm/outbox.hpp"
 #include "txm/sqlite.hpp"
 
@@ -10,8 +11,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <iostream>
 #include <random>
 #include <string>
@@ -20,17 +19,9 @@ namespace {
 
 namespace asio = boost::asio;
 using txm::awaitable;
-
-struct Happened {
-    txm::Uuid message_id = txm::new_uuid();
-    txm::Uuid correlation_id{};
-    std::string aggregate_id{};
-    std::string text{};
-    txm::Timestamp created_at = txm::now();
-    std::string serialize() const { return text; }
-};
-
-const txm::TopicMap topics{txm::topic<Happened>("events", "happened")};
+using txm::test::Happened;
+using txm::test::happened_topics;
+using txm::test::Told;
 
 struct Options {
     std::string database, told;
@@ -41,9 +32,7 @@ struct Options {
 class Application {
 public:
     explicit Application(Options options)
-        : options_(std::move(options)),
-          db_(options_.database),
-          told_(::open(options_.told.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644)) {}
+        : options_(std::move(options)), db_(options_.database), told_(options_.told) {}
 
     awaitable<void> publish_for_ever(unsigned seed) {
         std::minstd_rand random{seed};
@@ -62,7 +51,7 @@ private:
         const auto dice = random() % 20;
         const Fate fate = dice == 0 ? Fate::roll_back : dice == 1 ? Fate::fail : Fate::commit;
         txm::sqlite::Session session{db_};
-        txm::sqlite::OutboxRepository outbox{"outbox", session, topics};
+        txm::sqlite::OutboxRepository outbox{"outbox", session, happened_topics};
         std::string committed, refused;
         const auto messages = 1 + random() % 3;
         for (unsigned i = 0; i < messages; ++i) {
@@ -78,7 +67,7 @@ private:
         }
         if (fate == Fate::roll_back) {
             session.rollback();
-            tell(refused);
+            told_.append(refused);
             co_return;
         }
         if (fate == Fate::fail)  // takes its own group's savepoint with it, nobody else's
@@ -94,17 +83,12 @@ private:
                 std::cerr << "commit: " << e.what() << '\n';
         }
         if (known)
-            tell(done ? committed : refused);
-    }
-
-    void tell(const std::string& lines) {
-        if (::write(told_, lines.data(), lines.size()) != static_cast<ssize_t>(lines.size()))
-            ::_exit(3);
+            told_.append(done ? committed : refused);
     }
 
     Options options_;
     txm::sqlite::Database db_;
-    int told_;
+    Told told_;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 //   consumer DYNAMODB SNS [--drain]   applies effects; poison fails now and then
 //   pending DYNAMODB          exit 0 when a message is not dispatched
 //   observe DYNAMODB          prints lines `WHAT message_id aggregate_id`: commit, domain, effect, dead
+#include "fault/victim.hpp"
 #include "stores/dynamodb/database_impl.hpp"
 #include "txm/aws.hpp"
 #include "txm/consumer.hpp"
@@ -14,12 +15,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <algorithm>
 #include <iostream>
 #include <random>
@@ -34,6 +32,9 @@ using namespace std::chrono_literals;
 using txm::awaitable;
 using txm::dynamodb::Item;
 using txm::dynamodb::Write;
+using txm::test::Happened;
+using txm::test::happened_topics;
+using txm::test::Told;
 
 constexpr int aggregates = 24, poisonous = 6;
 
@@ -45,21 +46,9 @@ txm::aws::ClientOptions client(const std::string& endpoint) {
     return options;
 }
 
-struct Happened {
-    txm::Uuid message_id = txm::new_uuid();
-    txm::Uuid correlation_id{};
-    std::string aggregate_id{};
-    std::string text{};
-    txm::Timestamp created_at = txm::now();
-    std::string serialize() const { return text; }
-};
-
-const txm::TopicMap topics{txm::topic<Happened>("events", "happened")};
-
 class Application {
 public:
-    Application(txm::dynamodb::Database& db, const std::string& directory)
-        : db_(db), told_(::open((directory + "/told").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644)) {}
+    Application(txm::dynamodb::Database& db, const std::string& directory) : db_(db), told_(directory + "/told") {}
 
     awaitable<void> publish_for_ever(unsigned seed) {
         std::minstd_rand random{seed};
@@ -75,7 +64,7 @@ private:
     awaitable<void> publish_once(std::minstd_rand& random) {
         const auto dice = random() % 20;
         txm::dynamodb::Session session{db_};
-        txm::dynamodb::OutboxRepository outbox{"outbox", session, topics};
+        txm::dynamodb::OutboxRepository outbox{"outbox", session, happened_topics};
         std::string committed, refused;
         const auto messages = 1 + random() % 3;
         for (unsigned i = 0; i < messages; ++i) {
@@ -90,7 +79,7 @@ private:
         }
         if (dice == 0) {
             session.rollback();
-            tell(refused);
+            told_.append(refused);
             co_return;
         }
         if (dice == 1)  // its condition never holds
@@ -106,16 +95,11 @@ private:
             std::cerr << "commit: " << e.what() << '\n';
         } catch (const std::runtime_error&) {}
         if (known)
-            tell(done ? committed : refused);
-    }
-
-    void tell(const std::string& lines) {
-        if (::write(told_, lines.data(), lines.size()) != static_cast<ssize_t>(lines.size()))
-            ::_exit(3);
+            told_.append(done ? committed : refused);
     }
 
     txm::dynamodb::Database& db_;
-    int told_;
+    Told told_;
 };
 
 int run_app(txm::dynamodb::Database& db, const std::string& directory) {
@@ -172,26 +156,7 @@ int run_consumer(txm::dynamodb::Database& db, const std::string& sns, bool drain
     };
     txm::ConsumerRunner runner{store, subscription, options, handle};
     runner.on_event([](const std::string& line) { std::cerr << line << '\n'; });
-    asio::io_context context{1};
-    int code = 0;
-    asio::signal_set signals{context, SIGTERM};
-    signals.async_wait([&](boost::system::error_code error, int) {
-        if (!error)
-            runner.stop();
-    });
-    asio::co_spawn(context, runner.run(), [&](std::exception_ptr error) {
-        signals.cancel();
-        if (!error)
-            return;
-        try {
-            std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-            std::cerr << "consumer: " << e.what() << '\n';
-            code = 1;
-        }
-    });
-    context.run();
-    return code;
+    return txm::test::run_until_told(runner, "consumer");
 }
 
 int create(txm::dynamodb::Database& db) {

@@ -2,13 +2,10 @@
 // badly on purpose: refuses poison always and others now and then, answers late, loses answers. Not gapless: what is
 // accepted after a refusal would be an inversion.
 #include "core/fault_point.hpp"
+#include "fault/victim.hpp"
 #include "txm/relay.hpp"
 #include "txm/sqlite_feed.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -79,24 +76,5 @@ int main(int argc, char** argv) {
     options.drain = drain;
     txm::Relay relay{feed, publisher, options};
     relay.on_event([](const std::string& line) { std::cerr << line << '\n'; });
-    asio::io_context context{1};
-    int code = 0;
-    asio::signal_set signals{context, SIGTERM};
-    signals.async_wait([&](boost::system::error_code error, int) {
-        if (!error)
-            relay.stop();
-    });
-    asio::co_spawn(context, relay.run(), [&](std::exception_ptr error) {
-        signals.cancel();
-        if (!error)
-            return;
-        try {
-            std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-            std::cerr << "relay: " << e.what() << '\n';
-            code = 1;
-        }
-    });
-    context.run();
-    return code;
+    return txm::test::run_until_told(relay, "relay");
 }
