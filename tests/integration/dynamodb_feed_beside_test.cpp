@@ -1,14 +1,10 @@
-#include "integration/dynamodb_feed_fixture.hpp"
-#include "support/fake_http.hpp"
-#include "txm/admin.hpp"
+#include "integration/dynamodb_beside_fixture.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>
 #include <exception>
-#include <functional>
-#include <mutex>
 #include <thread>
 
 namespace txm::test {
@@ -16,56 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::ElementsAre;
-
-/// What others do, and what fails, between two requests of a feed.
-class DynamoDbBeside : public DynamoDbFeed {
-protected:
-    using Before = std::function<std::optional<HttpAnswer>(const std::string& action, const std::string& body)>;
-
-    /// Calls it before each request of the feed. What it gives is the answer.
-    void before(Before what) {
-        const std::lock_guard lock{mutex_};
-        before_ = std::move(what);
-    }
-
-    HttpAnswer pass_on(const HttpRequest& request) {
-        const std::string target = request.header("x-amz-target");
-        const std::string action = target.substr(target.find('.') + 1);
-        Before before;
-        {
-            const std::lock_guard lock{mutex_};
-            before = before_;
-        }
-        if (before) {
-            if (std::optional<HttpAnswer> answer = before(action, request.body))
-                return *answer;
-        }
-        try {
-            return HttpAnswer(200, sync_wait(db_->impl().call(action, request.body)).body);
-        } catch (const aws::ServiceError& refusal) {
-            return HttpAnswer(refusal.status(), refusal.body());
-        }
-    }
-
-    static HttpAnswer refusal() { return HttpAnswer(400, R"({"__type":"com.amazon#AccessDeniedException"})"); }
-
-    dynamodb::FeedOptions poll_options() const {
-        dynamodb::FeedOptions options = feed_options();
-        options.kind = dynamodb::FeedKind::poll;
-        return options;
-    }
-    std::unique_ptr<Admin> admin() { return dynamodb::open_admin(*db_, outbox_); }
-    static MessageFilter of(const StoredMessage& message) {
-        MessageFilter filter;
-        filter.ids = {message.message_id};
-        return filter;
-    }
-
-    std::mutex mutex_;
-    Before before_;
-    FakeHttp http_{[this](const HttpRequest& request) { return pass_on(request); }};
-    dynamodb::Database between_{database_options(http_.endpoint())};
-};
 
 TEST_F(DynamoDbBeside, what_an_operator_sends_again_while_its_lane_is_cleared_is_sent) {
     for (const bool compat : {false, true}) {

@@ -1,7 +1,6 @@
-#include "integration/dynamodb_feed_fixture.hpp"
+#include "integration/dynamodb_stream_fixture.hpp"
 
 #include <future>
-#include <thread>
 
 namespace txm::test {
 namespace {
@@ -10,24 +9,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
-
-class DynamoDbStream : public DynamoDbFeed {
-protected:
-    DynamoDbStream() { streams_.add_shard("shard-1"); }
-
-    std::string insert(const std::string& shard, const StoredMessage& message) {
-        return streams_.insert(shard, row(message).value());
-    }
-
-    /// Waits until the reader has nothing more to read in a shard.
-    void wait_until_read(const std::string& shard) {
-        const std::size_t seen = streams_.empty_reads(shard);
-        while (streams_.empty_reads(shard) < seen + 2)
-            std::this_thread::sleep_for(1ms);
-    }
-
-    FakeStreams streams_;
-};
 
 TEST_F(DynamoDbStream, records_in_any_order_come_in_their_aggregates_order) {
     const StoredMessage a1 = publish("a", "a1"), a2 = publish("a", "a2"), b1 = publish("b", "b1"),

@@ -4,6 +4,7 @@
 
 #include <boost/json/parse.hpp>
 
+#include <algorithm>
 #include <ctime>
 #include <stdexcept>
 
@@ -32,6 +33,7 @@ FakeStreams::FakeStreams() : http_([this](const HttpRequest& request) { return a
 void FakeStreams::add_shard(const std::string& id, const std::string& parent) {
     const std::lock_guard lock{mutex_};
     shards_[id].parent = parent;
+    shards_[id].stream = arn_;
 }
 
 void FakeStreams::end_shard(const std::string& id) {
@@ -52,6 +54,27 @@ void FakeStreams::trim(const std::string& id) {
 void FakeStreams::expire_iterators() {
     const std::lock_guard lock{mutex_};
     ++generation_;
+}
+
+void FakeStreams::list_in_pages_of(std::size_t shards) {
+    const std::lock_guard lock{mutex_};
+    page_ = shards;
+}
+
+void FakeStreams::refuse_next(const std::string& action) {
+    const std::lock_guard lock{mutex_};
+    refused_ = "DynamoDBStreams_20120810." + action;
+}
+
+void FakeStreams::disable() {
+    const std::lock_guard lock{mutex_};
+    for (auto& [id, shard] : shards_)
+        shard.is_ended = true;
+}
+
+void FakeStreams::renew(const std::string& arn) {
+    const std::lock_guard lock{mutex_};
+    arn_ = arn;
 }
 
 std::string FakeStreams::add(const std::string& shard, const std::string& event, const std::string& images) {
@@ -90,8 +113,12 @@ std::size_t FakeStreams::empty_reads(const std::string& shard) const {
 HttpAnswer FakeStreams::answer(const HttpRequest& request) {
     const std::lock_guard lock{mutex_};
     const std::string target = request.header("x-amz-target");
+    if (target == refused_) {
+        refused_.clear();
+        return refusal("AccessDeniedException");
+    }
     if (target == "DynamoDBStreams_20120810.DescribeStream")
-        return describe();
+        return describe(request.body);
     if (target == "DynamoDBStreams_20120810.GetShardIterator")
         return iterator(request.body);
     if (target == "DynamoDBStreams_20120810.GetRecords")
@@ -99,15 +126,27 @@ HttpAnswer FakeStreams::answer(const HttpRequest& request) {
     return refusal("UnknownOperationException");
 }
 
-HttpAnswer FakeStreams::describe() const {
-    std::string shards;
-    for (const auto& [id, shard] : shards_) {
+HttpAnswer FakeStreams::describe(const std::string& body) const {
+    const boost::json::object request = dynamodb::detail::parse_object(body);
+    const std::string stream = arn_.empty() || text(request, "StreamArn") == arn_ ? arn_ : std::string();
+    const std::string start = text(request, "ExclusiveStartShardId");
+    std::string shards, last, rest;
+    std::size_t listed = 0;
+    for (auto next = start.empty() ? shards_.begin() : shards_.upper_bound(start); next != shards_.end(); ++next) {
+        const auto& [id, shard] = *next;
+        if (shard.stream != stream)
+            continue;
+        if (listed++ == page_) {
+            rest = R"(,"LastEvaluatedShardId":")" + last + "\"";
+            break;
+        }
+        last = id;
         shards += shards.empty() ? "" : ",";
         shards += R"({"ShardId":")" + id + R"(","SequenceNumberRange":{"StartingSequenceNumber":"1")" +
                   (shard.is_ended ? R"(,"EndingSequenceNumber":"9")" : "") + "}" +
                   (shard.parent.empty() ? "" : R"(,"ParentShardId":")" + shard.parent + "\"") + "}";
     }
-    return HttpAnswer{200, R"({"StreamDescription":{"Shards":[)" + shards + "]}}"};
+    return HttpAnswer{200, R"({"StreamDescription":{"Shards":[)" + shards + "]" + rest + "}}"};
 }
 
 // An iterator is `<generation> <place> <shard>`.
@@ -134,7 +173,9 @@ HttpAnswer FakeStreams::iterator(const std::string& body) {
 }
 
 HttpAnswer FakeStreams::records(const std::string& body) {
-    const std::string text_of_iterator = text(dynamodb::detail::parse_object(body), "ShardIterator");
+    const boost::json::object request = dynamodb::detail::parse_object(body);
+    const std::string text_of_iterator = text(request, "ShardIterator");
+    const std::size_t limit = request.at("Limit").to_number<std::size_t>();
     std::size_t used = 0;
     const int generation = std::stoi(text_of_iterator, &used);
     std::size_t place_end = 0;
@@ -149,12 +190,13 @@ HttpAnswer FakeStreams::records(const std::string& body) {
     if (place < shard.trimmed)
         return refusal("TrimmedDataAccessException");
     std::string json;
-    for (; place < shard.records.size(); ++place)
+    const std::size_t end = std::min(shard.records.size(), place + limit);
+    for (; place < end; ++place)
         json += (json.empty() ? "" : ",") + shard.records[place].second;
     if (json.empty())
         ++shard.empty_reads;
     std::string answer = R"({"Records":[)" + json + "]";
-    if (!shard.is_ended)
+    if (!shard.is_ended || place < shard.records.size())
         answer +=
             R"(,"NextShardIterator":")" + std::to_string(generation) + " " + std::to_string(place) + " " + id + "\"";
     return HttpAnswer{200, answer + "}"};

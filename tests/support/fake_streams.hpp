@@ -19,6 +19,7 @@ public:
 
     std::string endpoint() const { return http_.endpoint(); }
 
+    /// Names of shards are of one stream only.
     void add_shard(const std::string& id, const std::string& parent = {});
     /// Its last record is the last that it will have.
     void end_shard(const std::string& id);
@@ -27,6 +28,14 @@ public:
     /// The service has forgotten the records that it has so far.
     void trim(const std::string& id);
     void expire_iterators();
+    /// How many shards it lists at once.
+    void list_in_pages_of(std::size_t shards);
+    /// The next call of that action fails.
+    void refuse_next(const std::string& action);
+    /// The table's stream was disabled: its shards end. It stays readable.
+    void disable();
+    /// A new stream, which only readers that ask for it see; shards are added to it from now on.
+    void renew(const std::string& arn);
 
     /// A row was stored. @return the record's sequence number
     std::string insert(const std::string& shard, const dynamodb::Item& row);
@@ -42,7 +51,7 @@ public:
 
 private:
     struct Shard {
-        std::string parent{};
+        std::string parent{}, stream{};
         std::vector<std::pair<std::string, std::string>> records{};  // sequence number, JSON
         std::size_t trimmed = 0;
         bool is_ended = false;
@@ -51,7 +60,7 @@ private:
     };
 
     HttpAnswer answer(const HttpRequest& request);
-    HttpAnswer describe() const;
+    HttpAnswer describe(const std::string& body) const;
     HttpAnswer iterator(const std::string& body);
     HttpAnswer records(const std::string& body);
     std::string add(const std::string& shard, const std::string& event, const std::string& images);
@@ -59,6 +68,9 @@ private:
     mutable std::mutex mutex_;
     std::map<std::string, Shard> shards_;
     std::vector<std::string> begun_;
+    std::string arn_;      // of the last stream; empty: of whichever the table has
+    std::string refused_;  // an action
+    std::size_t page_ = 100;
     int generation_ = 0;
     long number_ = 100'000'000'000'000'000;
     FakeHttp http_;

@@ -55,6 +55,7 @@ awaitable<Fence> OutboxFeed::Impl::acquire() {
             is_tail_ = false;
             if (options_.kind != FeedKind::poll)
                 is_tail_ = co_await stream_.open();
+            must_walk_all_ = stream_.is_renewed();
             if (!is_tail_ && options_.kind == FeedKind::tail)
                 throw Error(Errc::invalid_configuration,
                             "the outbox '" + tables_.outbox +

@@ -16,7 +16,10 @@ namespace txm::dynamodb::detail {
 /// *Thread safety*: none; its feed locks.
 class Chain {
 public:
-    explicit Chain(std::size_t capacity = 16'384) : capacity_(capacity) {}
+    /// Of aggregates that are remembered.
+    static constexpr std::size_t default_capacity = 16'384;
+
+    explicit Chain(std::size_t capacity = default_capacity) : capacity_(capacity) {}
 
     /// All messages of the aggregate up to that one are given or settled.
     void passed(const AggregateId& aggregate_id, Sequence sequence);

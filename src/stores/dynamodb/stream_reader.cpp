@@ -12,6 +12,7 @@
 #include <boost/json/array.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <set>
 #include <utility>
 
@@ -84,14 +85,24 @@ boost::asio::awaitable<bool> StreamReader::open() {
     if (!arn)
         co_return false;
     arn_ = std::move(*arn);
-    co_await discover();
-    co_await load_positions();
+    std::exception_ptr failure;
+    try {
+        co_await discover();
+        co_await load_positions();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        close();  // half of it would be taken for the whole
+        std::rethrow_exception(failure);
+    }
     co_return true;
 }
 
 void StreamReader::close() {
     const std::lock_guard lock{mutex_};
     arn_.clear();
+    is_renewed_ = false;
     shards_.clear();
     obsolete_.clear();
     discover_at_ = {};
@@ -102,14 +113,15 @@ boost::asio::awaitable<void> StreamReader::load_positions() {
     values.emplace(":hash", "POSITION");
     const std::vector<Item> items = co_await db_.read_all(Query{tables_.state, "PK = :hash", std::move(values)});
     const std::lock_guard lock{mutex_};
+    bool is_known = false;
     for (const Item& item : items) {
         const std::string* range = text_of(item, "SK");
         const std::string* number = text_of(item, "SequenceNumber");
         if (!range || !number)
             continue;
-        const auto shard = range->starts_with(arn_ + '#')
-                               ? shards_.find(std::string_view(*range).substr(arn_.size() + 1))
-                               : shards_.end();
+        const bool is_of_this = range->starts_with(arn_ + '#');
+        is_known = is_known || is_of_this;
+        const auto shard = is_of_this ? shards_.find(std::string_view(*range).substr(arn_.size() + 1)) : shards_.end();
         if (shard == shards_.end()) {
             obsolete_.push_back(*range);
             continue;
@@ -117,6 +129,7 @@ boost::asio::awaitable<void> StreamReader::load_positions() {
         shard->second.position = ShardPosition{*number};
         shard->second.is_finished = *number == ShardPosition::end_of_shard;
     }
+    is_renewed_ = !is_known && !items.empty();
 }
 
 boost::asio::awaitable<bool> StreamReader::discover() {

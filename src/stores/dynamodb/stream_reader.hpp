@@ -33,6 +33,9 @@ public:
     boost::asio::awaitable<bool> open();
     void close();
     bool is_open() const noexcept { return !arn_.empty(); }
+    /// Another stream of the table was read before, and nothing of this one: what the end of that one held, and what came when
+    /// there was none, is in the table only.
+    bool is_renewed() const noexcept { return is_renewed_; }
 
     /// Reads what is there. Tells of each message that may have to be sent. True when something may have been lost, so that the
     /// table must be looked at.
@@ -64,6 +67,7 @@ private:
     aws::Client client_;
 
     std::string arn_;
+    bool is_renewed_ = false;
     Clock::time_point discover_at_{};
     mutable std::mutex mutex_;  // for the shards' positions
     Shards shards_;
