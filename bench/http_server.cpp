@@ -10,29 +10,40 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <new>
 #include <stdexcept>
-#include <string_view>
+#include <utility>
 
 namespace txm::bench {
 
 struct HttpServer::Shared {
+    std::atomic<std::size_t> requests, most_at_once;
     std::size_t size;
     std::array<char, 65536> body;
 };
 
 namespace {
 
-constexpr std::string_view answer =
-    "HTTP/1.1 200 OK\r\nServer: Server\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\n"
-    "Content-Type: application/x-amz-json-1.0\r\nContent-Length: 2\r\nConnection: keep-alive\r\n"
-    "x-amzn-RequestId: 4KBNVRGD25RG1KEO9UT4V3FQDJVV4KQNSO5AEMVJF66Q9ASUAAJG\r\nx-amz-crc32: 2745614147\r\n\r\n{}";
+using Clock = std::chrono::steady_clock;
+
+/// An answer as the services give it. Each has an id of its own.
+std::string answer_with(const std::string& body, std::size_t number) {
+    const auto sum = crc32_z(0, reinterpret_cast<const Bytef*>(body.data()), body.size());
+    return "HTTP/1.1 200 OK\r\nServer: Server\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\n"
+           "Content-Type: application/x-amz-json-1.0\r\nContent-Length: " +
+           std::to_string(body.size()) +
+           "\r\nConnection: keep-alive\r\nx-amzn-RequestId: 4KBNVRGD25RG1KEO9UT4V3FQDJVV4KQNSO5AEMVJ" +
+           std::to_string(100'000'000'000 + number) + "\r\nx-amz-crc32: " + std::to_string(sum) + "\r\n\r\n" + body;
+}
 
 /// How many bytes the first request in `text` has; 0 while it is not there as a whole.
 std::size_t request_size(std::string_view text) {
@@ -51,14 +62,29 @@ void watch(int epoll, int fd) {
     ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+struct Due {
+    Clock::time_point time;
+    int fd;
+    std::string text;
+};
+
+int milliseconds_until(const std::deque<Due>& due) {
+    if (due.empty())
+        return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(due.front().time - Clock::now()).count();
+    return static_cast<int>(std::max<long>(left, 0));
+}
+
 template <class Shared>
-[[noreturn]] void serve(int listener, Shared& shared) {
+[[noreturn]] void serve(int listener, Shared& shared, const HttpServer::Answer& answer,
+                        std::chrono::milliseconds delay) {
     const int epoll = ::epoll_create1(0);
     watch(epoll, listener);
     std::map<int, std::string> unread;
+    std::deque<Due> due;
     std::array<epoll_event, 64> events;
     for (;;) {
-        const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), -1);
+        const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), milliseconds_until(due));
         for (int i = 0; i < count; ++i) {
             const int fd = events[static_cast<std::size_t>(i)].data.fd;
             if (fd == listener) {
@@ -71,6 +97,7 @@ template <class Shared>
             char chunk[65536];
             const ssize_t size = ::recv(fd, chunk, sizeof chunk, 0);
             if (size <= 0) {
+                std::erase_if(due, [fd](const Due& d) { return d.fd == fd; });
                 ::close(fd);
                 unread.erase(fd);
                 continue;
@@ -79,19 +106,21 @@ template <class Shared>
             text.append(chunk, static_cast<std::size_t>(size));
             while (const std::size_t request = request_size(text)) {
                 const std::size_t begin = text.find("\r\n\r\n") + 4;
-                shared.size = std::min(request - begin, shared.body.size());
-                text.copy(shared.body.data(), shared.size, begin);
+                const std::string_view body = std::string_view(text).substr(begin, request - begin);
+                shared.size = body.copy(shared.body.data(), shared.body.size());
+                due.push_back({Clock::now() + delay, fd, answer_with(answer ? answer(body) : "{}", ++shared.requests)});
                 text.erase(0, request);
-                if (::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) < 0)
-                    break;
             }
         }
+        shared.most_at_once = std::max<std::size_t>(shared.most_at_once, due.size());
+        for (; !due.empty() && due.front().time <= Clock::now(); due.pop_front()) [[maybe_unused]]
+            const ssize_t sent = ::send(due.front().fd, due.front().text.data(), due.front().text.size(), MSG_NOSIGNAL);
     }
 }
 
 }  // namespace
 
-HttpServer::HttpServer() {
+HttpServer::HttpServer(Answer answer, std::chrono::milliseconds delay) {
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -108,7 +137,7 @@ HttpServer::HttpServer() {
     process_ = ::fork();
     if (process_ == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        serve(listener, *shared_);
+        serve(listener, *shared_, answer, delay);
     }
     ::close(listener);
 }
@@ -121,6 +150,14 @@ HttpServer::~HttpServer() {
 
 std::string HttpServer::last_body() const {
     return {shared_->body.data(), shared_->size};
+}
+
+std::size_t HttpServer::requests() const noexcept {
+    return shared_->requests;
+}
+
+std::size_t HttpServer::most_at_once() const noexcept {
+    return shared_->most_at_once;
 }
 
 }  // namespace txm::bench

@@ -3,6 +3,7 @@
 #include "latency.hpp"
 #include "measure.hpp"
 #include "relay.hpp"
+#include "streams.hpp"
 
 #include <cstdlib>
 #include <exception>
@@ -21,7 +22,7 @@ int main(int argc, char** argv) {
         if (first == "latency-consumer")
             return latency_consumer(argv[2]);
         if (argc < 3) {
-            std::cerr << "usage: txm_bench DIRECTORY TXM_PROGRAM [commit|relay|scaling|latency|dynamodb]...\n";
+            std::cerr << "usage: txm_bench DIRECTORY TXM_PROGRAM [commit|relay|scaling|latency|dynamodb|streams]...\n";
             return 2;
         }
         const std::string directory = first, txm = argv[2];
@@ -39,9 +40,11 @@ int main(int argc, char** argv) {
 #if TXM_BENCH_DYNAMODB
         if (wants("dynamodb"))
             measure_dynamodb();
+        if (wanted.contains("streams"))
+            measure_streams(directory, txm, TXM_SERVE);
 #else
-        if (wanted.contains("dynamodb"))
-            throw std::runtime_error("dynamodb is not measured: configure with -DTXM_DYNAMODB=ON");
+        if (wanted.contains("dynamodb") || wanted.contains("streams"))
+            throw std::runtime_error("DynamoDB is not measured: configure with -DTXM_DYNAMODB=ON");
 #endif
         return all_met() ? 0 : 1;
     } catch (const std::exception& e) {

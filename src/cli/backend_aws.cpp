@@ -1,5 +1,6 @@
 #include "cli/aws_options.hpp"
 #include "cli/backends.hpp"
+#include "cli/heap.hpp"
 
 #include "txm/aws.hpp"
 #include "txm/sync_wait.hpp"
@@ -72,6 +73,7 @@ std::chrono::seconds whole_seconds(Options& options, std::string_view name, std:
 }
 
 std::unique_ptr<Broker> open_aws(Service service, const Url& url, const std::string& origin, Options& options) {
+    share_a_heap();
     const AwsPlace place = aws_place(url, origin, url.scheme + "://eu-west-1/shop-");
     check_aws_name(place.name, false, origin);
     aws::BrokerOptions broker{aws_client_options(place, options, origin)};

@@ -1,5 +1,6 @@
 #include "cli/aws_options.hpp"
 #include "cli/backends.hpp"
+#include "cli/heap.hpp"
 
 #include "txm/dynamodb.hpp"
 #include "txm/dynamodb_feed.hpp"
@@ -262,6 +263,7 @@ struct DynamoDbOptions {
 
 // Whether its tables are there is known when the first of them is used: opening it does no I/O.
 std::unique_ptr<Store> open_dynamodb(const Url& url, const std::string& origin, Options& options, Missing) {
+    share_a_heap();
     DynamoDbOptions own{url, origin, options};
     return std::make_unique<DynamoDbStore>(std::move(own.database), std::move(own.tables), std::move(own.feed),
                                            own.sharing);

@@ -6,7 +6,7 @@ Usage: ./dev bench [WHAT…]
 Measures txm against the bare tools in the same run and prints the ratios. Without WHAT, everything.
 
   build    time a release build from nothing, on two processors and without a compiler cache
-  other    names are passed on to bench/run, which lists them
+  other    names are passed on to bench/run, which lists them; streams fetches DynamoDB Local
 END
     exit 0
 fi
@@ -24,6 +24,7 @@ bench_build() {
     [ $((SECONDS - began)) -le 240 ]
 }
 
+. tools/dev/servers.sh
 need "${build_packages[@]}"
 case ${1:-} in
 build)
@@ -32,6 +33,10 @@ build)
 *)
     configure release -DTXM_BENCH=ON -DTXM_AWS=ON -DTXM_DYNAMODB=ON
     compile release txm_program bench
+    if [[ " $* " == *" streams "* ]]; then
+        need_servers dynamodb
+        export TXM_SERVERS=${TXM_SERVERS:-$(readlink -f "$build_root/servers")}
+    fi
     export TXM_BIN_DIR=$PWD/$build_root/release/bin
     exec bench/run "$@"
     ;;

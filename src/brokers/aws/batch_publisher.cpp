@@ -75,8 +75,11 @@ struct BatchPublisher::Sending {
     std::exception_ptr problem;
 };
 
+// A few more than connections, so that one is ready when a connection becomes free.
 BatchPublisher::BatchPublisher(std::unique_ptr<Target> target, BrokerOptions options)
-    : target_(std::move(target)), options_(std::move(options)) {}
+    : target_(std::move(target)),
+      options_(std::move(options)),
+      turns_(options_.client.max_connections + options_.client.max_connections / 4) {}
 
 std::size_t BatchPublisher::max_concurrent_batches() const noexcept {
     return batches_at_once;
@@ -93,7 +96,7 @@ awaitable<void> BatchPublisher::publish(PublishBatch& batch) {
     std::vector<bool> is_sent(batch.size());
     const auto waves = waves_of(batch);
     for (std::size_t wave = 0; wave < waves.size(); ++wave) {
-        std::vector<const StoredMessage*> messages = waves[wave];
+        Messages messages = waves[wave];
         if (wave > 0) {
             std::unordered_map<std::string_view, bool> flows;
             for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -105,11 +108,11 @@ awaitable<void> BatchPublisher::publish(PublishBatch& batch) {
         }
         for (const StoredMessage* message : messages)
             is_sent[static_cast<std::size_t>(message - batch.messages().data())] = true;
-        std::unordered_map<std::string_view, std::vector<const StoredMessage*>> topics;
+        std::unordered_map<std::string_view, Messages> topics;
         for (const StoredMessage* message : messages)
             topics[message->topic].push_back(message);
-        for (const auto& [topic, of_topic] : topics)
-            spawn(sending, send_topic(sending, encode(batch, of_topic)));
+        for (auto& [topic, of_topic] : topics)
+            spawn(sending, send_topic(sending, std::move(of_topic)));
         while (sending->running > 0)
             co_await sending->changed.wait();
     }
@@ -119,22 +122,28 @@ awaitable<void> BatchPublisher::publish(PublishBatch& batch) {
         std::rethrow_exception(as_unavailable(sending->problem));
 }
 
-// What no retry can make acceptable is refused here, so that it holds up nothing else.
-BatchPublisher::Entries BatchPublisher::encode(PublishBatch& batch,
-                                               std::span<const StoredMessage* const> messages) const {
+// The messages of the next request, which are the last of `messages`; empty when none is left. What no retry can make
+// acceptable is refused here, so that it holds up nothing else.
+BatchPublisher::Entries BatchPublisher::take_request(PublishBatch& batch, Messages& messages) const {
     Entries entries;
-    entries.reserve(messages.size());
-    for (const StoredMessage* message : messages) {
+    std::size_t size = 0;
+    for (; !messages.empty() && entries.size() < max_entries; messages.pop_back()) {
+        const StoredMessage& message = *messages.back();
         try {
-            WireMessage wire = to_wire(*message, options_);
-            if (const std::size_t size = wire.size(); size > target_->max_message())
-                batch.refuse(*message, "with its headers it has " + bytes_text(size) + " and " + target_->service() +
-                                           " takes " + bytes_text(target_->max_message()) +
-                                           "; store large data elsewhere and send a reference to it");
-            else
-                entries.emplace_back(*message, std::move(wire));
+            WireMessage wire = to_wire(message, options_);
+            const std::size_t own_size = wire.size();
+            if (own_size > target_->max_message()) {
+                batch.refuse(message, "with its headers it has " + bytes_text(own_size) + " and " + target_->service() +
+                                          " takes " + bytes_text(target_->max_message()) +
+                                          "; store large data elsewhere and send a reference to it");
+                continue;
+            }
+            if (!entries.empty() && size + own_size > max_request)
+                return entries;
+            size += own_size;
+            entries.emplace_back(message, std::move(wire));
         } catch (const std::exception& e) {
-            batch.refuse(*message, e.what());
+            batch.refuse(message, e.what());
         }
     }
     return entries;
@@ -142,43 +151,43 @@ BatchPublisher::Entries BatchPublisher::encode(PublishBatch& batch,
 
 void BatchPublisher::spawn(const std::shared_ptr<Sending>& sending, awaitable<void> body) {
     ++sending->running;
-    asio::co_spawn(sending->executor, std::move(body), [sending](std::exception_ptr problem) {
-        if (problem && !sending->problem)
-            sending->problem = problem;
-        --sending->running;
-        sending->changed.notify();
-    });
+    asio::co_spawn(sending->executor, std::move(body),
+                   [self = shared_from_this(), sending](std::exception_ptr problem) {
+                       if (problem && !sending->problem)
+                           sending->problem = problem;
+                       --sending->running;
+                       sending->changed.notify();
+                   });
 }
 
-awaitable<void> BatchPublisher::send_topic(std::shared_ptr<Sending> sending, Entries entries) {
-    if (entries.empty())
-        co_return;
-    const std::string topic = entries.front().message->topic;
-    std::exception_ptr problem;
+awaitable<void> BatchPublisher::send_topic(std::shared_ptr<Sending> sending, Messages messages) {
+    const std::string topic = messages.front()->topic;
     try {
         co_await address_of(topic);
     } catch (const Error& e) {
         if (e.code() != Errc::invalid_message)
             throw;
-        for (const Entry& entry : entries)
-            sending->batch.refuse(*entry.message, e.what());
+        for (const StoredMessage* message : messages)
+            sending->batch.refuse(*message, e.what());
         co_return;
     }
-    Entries request;
-    std::size_t size = 0;
-    for (Entry& entry : entries) {
-        if (request.size() == max_entries || (!request.empty() && size + entry.wire.size() > max_request)) {
-            spawn(sending, send_request(sending, topic, std::exchange(request, Entries{}), false));
-            size = 0;
-        }
-        size += entry.wire.size();
-        request.push_back(std::move(entry));
+    std::ranges::reverse(messages);
+    while (!messages.empty()) {
+        Turn turn = co_await turns_.take();
+        Entries request = take_request(sending->batch, messages);
+        if (!request.empty())
+            spawn(sending, send_request(sending, topic, std::move(request), false, std::move(turn)));
     }
-    spawn(sending, send_request(sending, topic, std::move(request), false));
+}
+
+awaitable<void> BatchPublisher::send_again(std::shared_ptr<Sending> sending, std::string topic, Entries entries,
+                                           bool is_second_try) {
+    Turn turn = co_await turns_.take();
+    co_await send_request(std::move(sending), std::move(topic), std::move(entries), is_second_try, std::move(turn));
 }
 
 awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, std::string topic, Entries entries,
-                                             bool is_second_try) {
+                                             bool is_second_try, Turn) {
     std::vector<const WireMessage*> messages;
     messages.reserve(entries.size());
     for (const Entry& entry : entries)
@@ -195,7 +204,7 @@ awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, s
     }
     if (problem && is_missing(problem) && !is_second_try) {
         addresses_.erase(topic);  // deleted since it was looked up
-        spawn(sending, send_request(sending, std::move(topic), std::move(entries), true));
+        spawn(sending, send_again(sending, std::move(topic), std::move(entries), true));
         co_return;
     }
     if (problem && is_refusal(problem) && entries.size() > 1) {
@@ -203,7 +212,7 @@ awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, s
         for (Entry& entry : entries) {
             Entries one;
             one.push_back(std::move(entry));
-            spawn(sending, send_request(sending, topic, std::move(one), is_second_try));
+            spawn(sending, send_again(sending, topic, std::move(one), is_second_try));
         }
         co_return;
     }

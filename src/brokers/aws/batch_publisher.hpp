@@ -1,5 +1,6 @@
 #pragma once
 
+#include "asio/turns.hpp"
 #include "brokers/aws/sqs.hpp"
 #include "txm/aws.hpp"
 
@@ -35,6 +36,7 @@ public:
 
 /// Splits batches into requests and sends these at the same time: at most ten messages and 256 KiB each, and never two of
 /// one aggregate, neither in one request nor at once: the second one is sent when the first one is acknowledged.
+/// A request is made when there is a connection for it: what waits is not copied.
 class BatchPublisher : public std::enable_shared_from_this<BatchPublisher> {
 public:
     BatchPublisher(std::unique_ptr<Target> target, BrokerOptions options);
@@ -46,17 +48,22 @@ private:
     struct Entry;
     struct Sending;
     using Entries = std::vector<Entry>;
+    using Messages = std::vector<const StoredMessage*>;
+    using Turn = txm::detail::Turns::Turn;
 
-    Entries encode(PublishBatch& batch, std::span<const StoredMessage* const> messages) const;
+    Entries take_request(PublishBatch& batch, Messages& messages) const;
     void spawn(const std::shared_ptr<Sending>& sending, awaitable<void> body);
-    awaitable<void> send_topic(std::shared_ptr<Sending> sending, Entries entries);
+    awaitable<void> send_topic(std::shared_ptr<Sending> sending, Messages messages);
+    awaitable<void> send_again(std::shared_ptr<Sending> sending, std::string topic, Entries entries,
+                               bool is_second_try);
     awaitable<void> send_request(std::shared_ptr<Sending> sending, std::string topic, Entries entries,
-                                 bool is_second_try);
+                                 bool is_second_try, Turn turn);
     awaitable<std::string> address_of(std::string topic);
 
     const std::unique_ptr<Target> target_;
     const BrokerOptions options_;
     std::unordered_map<std::string, std::string> addresses_;  ///< by topic
+    txm::detail::Turns turns_;                                ///< of requests
 };
 
 }  // namespace txm::aws::detail

@@ -9,6 +9,7 @@
 namespace txm::dynamodb::detail {
 
 using namespace std::chrono_literals;
+using txm::detail::Turns;
 
 void FencedWriter::check_held() const {
     if (!lease_.is_held())

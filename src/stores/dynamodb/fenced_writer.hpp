@@ -1,7 +1,7 @@
 #pragma once
 
+#include "asio/turns.hpp"
 #include "stores/dynamodb/lease.hpp"
-#include "stores/dynamodb/turns.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -56,7 +56,7 @@ private:
     DatabaseImpl& db_;
     Lease& lease_;
     const std::string outbox_;
-    Turns turns_;
+    txm::detail::Turns turns_;
     std::mutex mutex_;
     std::list<Request*> waiting_;
 };

@@ -21,6 +21,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+const std::string api = "DynamoDBStreams_20120810.";
+
 // Shards come and go every few hours; one that ends is noticed at once.
 constexpr auto discover_interval = 15s;
 
@@ -30,9 +32,10 @@ constexpr auto fresh_for = 5s;
 // What is not the newest part of a shard has empty pages, too.
 constexpr int empty_reads_at_tip = 3;
 
-// Records that are in memory at once, as the service gives them: about 1 MB a shard.
-constexpr std::size_t shards_at_once = 8;
+// What is in memory at once, as the service gives it: it ends an answer at 1 MB, others that speak its language do not.
+constexpr std::size_t shards_at_once = 4;
 constexpr std::size_t records_at_once = 2000;
+constexpr std::size_t bytes_at_once = std::size_t{1} << 20;
 
 aws::ClientOptions streams_client(const DatabaseImpl& db, const FeedOptions& options) {
     aws::ClientOptions client = db.options.client;
@@ -56,7 +59,7 @@ StreamReader::StreamReader(DatabaseImpl& db, const FeedTables& tables, const Fee
       client_(streams_client(db, options), aws::Service{"dynamodb", "streams.dynamodb"}) {}
 
 boost::asio::awaitable<boost::json::object> StreamReader::call(std::string action, std::string body) {
-    const aws::Response answer = co_await client_.call("DynamoDBStreams_20120810." + action, std::move(body));
+    const aws::Response answer = co_await client_.call(api + action, std::move(body));
     co_return parse_object(answer.body);
 }
 
@@ -250,15 +253,19 @@ boost::asio::awaitable<void> StreamReader::read_shard(StreamShard& shard, std::s
                                                       char& is_lossy) {
     std::optional<aws::ServiceError> refusal;
     boost::json::object answer;
+    std::size_t size = 0;
     try {
         bool has_iterator = !shard.iterator.empty();
         if (!has_iterator)
             has_iterator = co_await take_iterator(shard);
         if (has_iterator) {
+            const std::size_t fitting = std::max<std::size_t>(bytes_at_once / shard.record_size, 1);
             std::string body = R"({"ShardIterator":)";
             append_text(body, shard.iterator);
-            body.append(R"(,"Limit":)").append(std::to_string(limit)).append("}");
-            answer = co_await call("GetRecords", std::move(body));
+            body.append(R"(,"Limit":)").append(std::to_string(std::min(limit, fitting))).append("}");
+            const aws::Response response = co_await client_.call(api + "GetRecords", std::move(body));
+            answer = parse_object(response.body);
+            size = response.body.size();
         }
     } catch (const aws::ServiceError& e) {
         refusal = e;
@@ -289,6 +296,7 @@ boost::asio::awaitable<void> StreamReader::read_shard(StreamShard& shard, std::s
     if (!is_empty) {
         for (const boost::json::value& record : records->get_array())
             take_record(shard, record.as_object(), hear);
+        shard.record_size = std::max<std::size_t>(size / records->get_array().size(), 1);
     }
     shard.iterator = text_in(answer, "NextShardIterator");
     shard.empty_reads = is_empty ? shard.empty_reads + 1 : 0;

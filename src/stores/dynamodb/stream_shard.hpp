@@ -52,10 +52,11 @@ struct StreamShard {
     std::string id, parent;
     ShardPosition position{};
     std::string iterator{};
-    bool is_closed = false;     ///< it has an end
-    bool is_finished = false;   ///< and that was read
-    bool is_caught_up = false;  ///< what is read now was just written
-    int empty_reads = 0;        ///< in a row
+    bool is_closed = false;          ///< it has an end
+    bool is_finished = false;        ///< and that was read
+    bool is_caught_up = false;       ///< what is read now was just written
+    int empty_reads = 0;             ///< in a row
+    std::size_t record_size = 4096;  ///< in bytes of an answer, as the last one had it
     Clock::time_point next_read{};
 };
 

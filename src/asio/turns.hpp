@@ -4,13 +4,14 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <cstddef>
 #include <deque>
 #include <mutex>
 #include <utility>
 
-namespace txm::dynamodb::detail {
+namespace txm::detail {
 
-/// Lets one coroutine at a time go on, in the order in which they asked.
+/// Lets one coroutine at a time go on, or a few, in the order in which they asked.
 /// *Thread safety*: any number of threads. *Lifetime*: must outlive the turns.
 class Turns {
 public:
@@ -28,36 +29,43 @@ public:
         Turns* turns_;
     };
 
+    /// @param places how many may have a turn at the same time
+    explicit Turns(std::size_t places = 1) : free_(places) {}
+
     boost::asio::awaitable<Turn> take() {
-        txm::detail::Suspension waiting;
+        Suspension waiting;
         const auto queue_up = [this, &waiting] {
             {
                 const std::lock_guard lock{mutex_};
-                if (std::exchange(is_taken_, true)) {
+                if (free_ == 0) {
                     waiting_.push_back(&waiting);
                     return;
                 }
+                --free_;
             }
             waiting.resume();
         };
         const bool has_it = try_take();
         if (!has_it)
-            co_await txm::detail::suspend(waiting, queue_up);
+            co_await suspend(waiting, queue_up);
         co_return Turn{this};
     }
 
 private:
     bool try_take() {
         const std::lock_guard lock{mutex_};
-        return !std::exchange(is_taken_, true);
+        if (free_ == 0)
+            return false;
+        --free_;
+        return true;
     }
 
     void end() noexcept {
-        txm::detail::Suspension* next = nullptr;
+        Suspension* next = nullptr;
         {
             const std::lock_guard lock{mutex_};
             if (waiting_.empty()) {
-                is_taken_ = false;
+                ++free_;
                 return;
             }
             next = waiting_.front();
@@ -67,8 +75,8 @@ private:
     }
 
     std::mutex mutex_;
-    bool is_taken_ = false;
-    std::deque<txm::detail::Suspension*> waiting_;
+    std::size_t free_;
+    std::deque<Suspension*> waiting_;
 };
 
-}  // namespace txm::dynamodb::detail
+}  // namespace txm::detail
