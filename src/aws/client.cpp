@@ -54,7 +54,7 @@ void Client::close() noexcept {
 }
 
 awaitable<Response> Client::call(std::string action, std::string body, CallOptions options) {
-    return Impl::call(impl_, std::move(action), std::move(body), std::move(options));
+    return Impl::call(impl_, std::move(action), std::move(body), options);
 }
 
 const std::string& Client::region() const noexcept {

@@ -27,7 +27,7 @@ bool may_have_token(const std::string& url) {
 std::string authorization() {
     if (const std::string file = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty())
         return read_token(file);
-    const std::string token = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    std::string token = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
     if (token.find_first_of("\r\n") != std::string::npos)
         throw Error(Errc::invalid_configuration, "AWS_CONTAINER_AUTHORIZATION_TOKEN has more than one line");
     return token;

@@ -122,7 +122,7 @@ run_tests() { # PRESET
     passed=$((passed + here_passed)) failed=$((failed + here_failed))
     while read -r line; do summary+=("$preset $line"); done < <(
         for result in "$tree"/results/*.note; do
-            [ ! -e "$result" ] || sed "s/^/$(basename "$result" .note): /" "$result"
+            [ ! -e "$result" ] || sed "s/^/$(basename "$result" .note): /" "$result" | sort -u
         done
     )
     summary+=("$preset: $here_passed passed, $here_failed failed in $((SECONDS - began)) s")

@@ -229,6 +229,7 @@ awaitable<void> Reader::fetch(Queue& queue, std::size_t max) {
 void Reader::take(Queue& queue, std::vector<Received> messages) {
     if (is_closing_) {
         std::vector<std::string> receipts;
+        receipts.reserve(messages.size());
         for (Received& message : messages)
             receipts.push_back(std::move(message.receipt));
         release(queue, std::move(receipts));

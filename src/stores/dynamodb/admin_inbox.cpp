@@ -57,6 +57,7 @@ MessageFilter without_times(MessageFilter filter) {
 
 std::vector<std::string> texts_of(const std::vector<Uuid>& ids) {
     std::vector<std::string> texts;
+    texts.reserve(ids.size());
     for (const Uuid& id : ids)
         texts.push_back(id.to_string());
     std::ranges::sort(texts);

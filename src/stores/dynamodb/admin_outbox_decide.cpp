@@ -126,6 +126,7 @@ awaitable<std::size_t> OutboxAdmin::decide(MessageFilter filter, Admin::Progress
 awaitable<std::size_t> OutboxAdmin::decide_lane(std::vector<OutboxMessage> messages, const MessageFilter& filter,
                                                 Decision decision) {
     std::vector<std::string> row_keys;
+    row_keys.reserve(messages.size());
     for (const OutboxMessage& message : messages)
         row_keys.push_back(message.row_key);
     std::size_t changed = 0;

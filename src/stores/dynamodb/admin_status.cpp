@@ -229,6 +229,7 @@ awaitable<void> StatusReader::read_consumer(InboxStatus& inbox, StoreStatus& sta
     do {
         const Page page = co_await db_.impl().read_page(letters, start);
         std::vector<TableKey> wanted;
+        wanted.reserve(page.items.size());
         for (const Item& letter : page.items)
             wanted.emplace_back(tables_.inbox, inbox_key(Uuid::parse(letter.at("SK").text()), inbox.consumer));
         const std::vector<std::optional<Item>> rows = co_await db_.impl().get_items(wanted);

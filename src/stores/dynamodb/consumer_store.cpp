@@ -85,6 +85,7 @@ awaitable<std::vector<bool>> ConsumerStore::Impl::is_parked(std::span<const Deli
     std::ranges::sort(lanes);
     lanes.erase(std::ranges::unique(lanes).begin(), lanes.end());
     std::vector<TableKey> wanted;
+    wanted.reserve(lanes.size());
     for (const ConsumerLane& lane : lanes)
         wanted.emplace_back(table_, keys_.lane(lane));
     const std::vector<std::optional<Item>> found = co_await db_.impl().get_items(wanted);

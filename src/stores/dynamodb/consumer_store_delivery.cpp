@@ -12,7 +12,7 @@ namespace txm::dynamodb::detail {
 namespace {
 
 // An item may have 400 kB, names included. What a lane, a reason or a counter adds to it fits into the rest.
-constexpr std::size_t max_kept = 396 * 1024;
+constexpr std::size_t max_kept = std::size_t{396} * 1024;
 
 std::string text_in(const Item& item, std::string_view name) {
     const std::string* text = text_of(item, name);

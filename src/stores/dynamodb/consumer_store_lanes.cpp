@@ -53,6 +53,7 @@ LaneRow lane_row_of(const Item& item) {
 
 awaitable<void> ConsumerLanes::load(std::vector<ConsumerLane> lanes, std::vector<std::string> message_ids) {
     std::vector<TableKey> wanted;
+    wanted.reserve(message_ids.size() + lanes.size());
     for (const std::string& id : message_ids)
         wanted.emplace_back(table_, keys_.parked(id));
     std::ranges::sort(lanes);

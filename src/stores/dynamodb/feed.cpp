@@ -129,6 +129,7 @@ awaitable<void> OutboxFeed::Impl::settle(std::span<const Outcome> outcomes) {
 // recorded yet. A late decision against a message that is the feed's again counts for nothing: it comes again.
 awaitable<std::vector<GivenMessage>> OutboxFeed::Impl::find_late(std::vector<Outcome> outcomes) {
     std::vector<std::string> keys;
+    keys.reserve(outcomes.size());
     for (const Outcome& outcome : outcomes)
         keys.push_back(key_of(outcome.message_id));
     const std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(keys));

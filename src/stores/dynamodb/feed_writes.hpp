@@ -27,7 +27,7 @@ public:
 
     FeedWrites(DatabaseImpl& db, const FeedTables& tables, FencedWriter& writer, FeedLanes& lanes,
                FeedElements elements)
-        : db_(db), tables_(tables), writer_(writer), lanes_(lanes), elements_(std::move(elements)) {}
+        : db_(db), tables_(tables), writer_(writer), lanes_(lanes), elements_(elements) {}
 
     boost::asio::awaitable<void> dispatched(std::vector<GivenMessage> messages, Written written);
     /// The same whatever their rows say: deleted, or given up by an operator while they were on their way, or the feed's again.

@@ -8,8 +8,8 @@ namespace txm::dynamodb::detail {
 /// What DynamoDB takes in one transaction and in one item.
 /// (Amazon DynamoDB Developer Guide, "Quotas in Amazon DynamoDB")
 inline constexpr std::size_t most_elements = 100;
-inline constexpr std::size_t most_item_bytes = 400 * 1024;
-inline constexpr std::size_t most_transaction_bytes = 4 * 1024 * 1024;
+inline constexpr std::size_t most_item_bytes = std::size_t{400} * 1024;
+inline constexpr std::size_t most_transaction_bytes = std::size_t{4} * 1024 * 1024;
 inline constexpr std::size_t most_lane_bytes = 900;  // a topic and an aggregate id together
 
 /// @throws Error(invalid_message) for a message whose row DynamoDB would not take, Error naming the aggregate_id that
