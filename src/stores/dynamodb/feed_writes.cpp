@@ -68,6 +68,7 @@ boost::asio::awaitable<void> FeedWrites::dispatched(std::vector<GivenMessage> me
 
 boost::asio::awaitable<void> FeedWrites::dispatched_anyway(std::vector<GivenMessage> messages, Written written) {
     std::vector<std::string> keys;
+    keys.reserve(messages.size());
     for (const GivenMessage& message : messages)
         keys.push_back(message.row_key);
     const std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(keys));
@@ -241,6 +242,7 @@ boost::asio::awaitable<void> FeedWrites::unpark(AggregateId aggregate_id) {
 
 boost::asio::awaitable<void> FeedWrites::mark_attempts(std::vector<Outcome> starting) {
     std::vector<std::string> elements;
+    elements.reserve(starting.size());
     for (const Outcome& outcome : starting)
         elements.push_back(elements_.attempts(outcome.message_id, outcome.attempts));
     co_await plain(std::move(elements));
@@ -248,6 +250,7 @@ boost::asio::awaitable<void> FeedWrites::mark_attempts(std::vector<Outcome> star
 
 boost::asio::awaitable<void> FeedWrites::end_lanes(std::vector<DueLane> lanes) {
     std::vector<Elements> groups;
+    groups.reserve(lanes.size());
     for (const DueLane& lane : lanes)
         groups.push_back(elements_.end_of(lane));
     const auto ignore = [](std::size_t) {};
@@ -256,6 +259,7 @@ boost::asio::awaitable<void> FeedWrites::end_lanes(std::vector<DueLane> lanes) {
 
 boost::asio::awaitable<void> FeedWrites::forget(std::vector<SettledMember> members) {
     std::vector<Elements> groups;
+    groups.reserve(members.size());
     for (const auto& [member, row] : members)
         groups.push_back(elements_.forgotten(member, row));
     const auto ignore = [](std::size_t) {};

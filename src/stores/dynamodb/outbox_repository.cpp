@@ -49,6 +49,7 @@ awaitable<std::vector<StoredMessage>> read_messages(DatabaseImpl& db, const Outb
     }
     if (is_table_missing) {
         std::vector<TableKey> rows;
+        rows.reserve(ids.size());
         for (const Uuid& id : ids)
             rows.emplace_back(table.name, detail::outbox_key(id));
         items = co_await db.get_items(rows);

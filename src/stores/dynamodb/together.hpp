@@ -29,7 +29,8 @@ inline boost::asio::awaitable<void> together(std::vector<boost::asio::awaitable<
     const auto state = std::make_shared<State>();
     state->left = operations.size() + 1;  // and the one that starts them
     const auto start = [&operations, &executor, &state] {
-        const std::shared_ptr<State> mine = state;  // the coroutine may go on before this ends
+        // The coroutine may go on before this ends.
+        const std::shared_ptr<State> mine = state;  // NOLINT(performance-unnecessary-copy-initialization)
         for (auto& operation : operations) {
             boost::asio::co_spawn(executor, std::move(operation), [mine](const std::exception_ptr& error) {
                 if (error) {

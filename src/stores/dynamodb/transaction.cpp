@@ -155,6 +155,7 @@ std::vector<std::string> Transaction::tables() const {
 
 std::vector<std::pair<std::string, Item>> Transaction::counter_keys() const {
     std::vector<std::pair<std::string, Item>> keys;
+    keys.reserve(counted_.size());
     for (const Counted& counted : counted_)
         keys.emplace_back(*counted.state_table, counter_key(*counted.aggregate_id));
     return keys;
