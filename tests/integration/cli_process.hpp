@@ -53,6 +53,7 @@ public:
 
     void signal(int number) const;
     bool is_running();
+    pid_t pid() const noexcept { return pid_; }
     /// Waits for its end. @returns exit code, or 128 + the signal that killed it
     int wait();
 

@@ -79,7 +79,8 @@ void OutboxFeed::Impl::forget() {
     index_.restart();
     pool_.clear();
     pool_bytes_ = 0;
-    walk_at_ = look_at_lanes_at_ = {};
+    walk_at_ = Clock::now();
+    look_at_lanes_at_ = {};
     must_walk_all_ = false;
     next_due_.reset();
     lanes_changed_ = true;

@@ -22,6 +22,7 @@ constexpr auto wait_for_predecessor = 200ms;
 // Messages that are heard of and not sorted out: more is not read before.
 constexpr std::size_t most_in_pool = 2000;
 constexpr std::size_t rows_of_a_page = 500;
+constexpr auto longest_behind = 10min;
 
 // Of payload in memory. Beyond it the keys are enough; a row is read when it is nearly its turn. A row has at most 400 kB.
 constexpr std::size_t most_bytes = std::size_t{4} << 20;
@@ -75,7 +76,11 @@ awaitable<void> OutboxFeed::Impl::gather() {
             must_walk_all_ = true;
         }
     }
-    if (Clock::now() >= walk_at_ || !index_.is_at_start())
+    // While there is more to read, the stream itself shows what is in the index, in an order that needs no memory. A relay
+    // that never catches up looks for what its stream may have left out all the same.
+    const bool waits_for_stream =
+        is_tail_ && !must_walk_all_ && stream_.is_behind() && Clock::now() < walk_at_ + longest_behind;
+    if (!waits_for_stream && (Clock::now() >= walk_at_ || !index_.is_at_start()))
         co_await walk_index();
 }
 

@@ -197,6 +197,12 @@ StreamReader::Clock::time_point StreamReader::next_read() const {
     return next;
 }
 
+bool StreamReader::is_behind() const {
+    const Clock::time_point now = Clock::now();
+    return std::ranges::any_of(
+        shards_, [&](const auto& entry) { return may_read(entry.second) && entry.second.next_read <= now; });
+}
+
 boost::asio::awaitable<bool> StreamReader::read(Hear hear) {
     bool is_lossy = false;
     if (Clock::now() >= discover_at_) {

@@ -40,6 +40,8 @@ public:
     /// Reads what is there. Tells of each message that may have to be sent. True when something may have been lost, so that the
     /// table must be looked at.
     boost::asio::awaitable<bool> read(Hear hear);
+    /// There was more to read when it was last looked at.
+    bool is_behind() const;
     /// When there is something to read again.
     Clock::time_point next_read() const;
 
