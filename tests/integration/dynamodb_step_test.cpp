@@ -2,6 +2,11 @@
 #include "support/fake_publisher.hpp"
 #include "txm/error.hpp"
 
+#include <algorithm>
+#include <numeric>
+
+#include <malloc.h>
+
 namespace txm::test {
 namespace {
 
@@ -30,6 +35,25 @@ protected:
     std::string run(const std::string& event) {
         dynamodb::StreamStep step{*db_, broker_, feed_options()};
         return sync_wait(step.run(event));
+    }
+
+    /// Messages of one aggregate, `1`, `2`, …, each behind so many bytes. @return the last
+    StoredMessage publish_chain(int length, std::size_t bytes) {
+        StoredMessage message;
+        message.aggregate_id = "a";
+        message.topic = "orders";
+        for (int number = 1; number <= length;) {
+            dynamodb::Session session{*db_};
+            dynamodb::OutboxRepository outbox{outbox_, session, TopicMap{}};
+            for (int i = 0; i < 40 && number <= length; ++i, ++number) {
+                message.message_id = new_uuid();
+                message.payload = std::string(bytes, ' ') + std::to_string(number);
+                message.created_at = now();
+                outbox.publish(message);
+            }
+            sync_wait(session.commit());
+        }
+        return this->message(message.message_id).value();
     }
 
     static constexpr const char* all_done = R"({"batchItemFailures":[]})";
@@ -63,6 +87,52 @@ TEST_F(DynamoDbStep, predecessors_that_wait_go_first) {
     const StoredMessage three = publish("a", "3");
     EXPECT_EQ(run(event_of({three})), all_done);
     EXPECT_THAT(payloads(broker_.accepted), ElementsAre("1", "2", "3"));
+}
+
+TEST_F(DynamoDbStep, thousands_of_predecessors_are_sent_in_order_and_never_in_memory_at_once) {
+    constexpr int length = 2600;
+    constexpr std::size_t bytes = 10'000;
+    const std::string event = event_of({publish_chain(length, bytes)});
+    std::vector<int> sent;
+    int most = 900;  // then the time is over
+    broker_.verdict = [&](const StoredMessage& message) {
+        if (static_cast<int>(sent.size()) == most)
+            return Verdict::disconnect;
+        sent.push_back(std::stoi(message.payload.substr(bytes)));
+        return Verdict::acknowledge;
+    };
+    const std::size_t before = mallinfo2().uordblks;
+    std::size_t memory = 0;
+    broker_.on_batch = [&](const PublishBatch&) {
+        broker_.accepted.clear();
+        memory = std::max(memory, mallinfo2().uordblks);
+    };
+    EXPECT_THROW(run(event), Error);
+    // What was sent is not sent again.
+    most = length;
+    EXPECT_EQ(run(event), all_done);
+    std::vector<int> all(length);
+    std::iota(all.begin(), all.end(), 1);
+    EXPECT_EQ(sent, all);
+    EXPECT_LT(memory, before + length * bytes / 2);
+    EXPECT_EQ(run(event), all_done);
+    EXPECT_EQ(sent.size(), all.size());
+}
+
+TEST_F(DynamoDbStep, long_chains_beside_each_other_and_one_that_is_refused_do_not_keep_each_other) {
+    const StoredMessage last = publish_chain(150, 10);
+    std::vector<std::string> of_b;
+    StoredMessage last_b;
+    for (int i = 0; i < 70; ++i) {
+        last_b = publish("b", "b" + std::to_string(i));
+        of_b.push_back(last_b.payload);
+    }
+    broker_.verdict = [](const StoredMessage& m) { return m.sequence == 80 ? Verdict::refuse : Verdict::acknowledge; };
+    EXPECT_EQ(run(event_of({last_b, last})), R"({"batchItemFailures":[{"itemIdentifier":"2"}]})");
+    EXPECT_EQ(payloads_of(broker_.accepted, "b"), of_b);
+    EXPECT_EQ(payloads_of(broker_.accepted, "a").size(), 79U);
+    EXPECT_TRUE(std::ranges::is_sorted(broker_.first_acknowledgements("a")));
+    EXPECT_FALSE(broker_.saw_two_of_a_lane);
 }
 
 TEST_F(DynamoDbStep, names_the_first_record_that_the_broker_did_not_take_and_keeps_what_follows_it) {

@@ -1,10 +1,9 @@
 #include "core/fault_point.hpp"
 #include "stores/dynamodb/database_impl.hpp"
-#include "stores/dynamodb/feed_chain.hpp"
 #include "stores/dynamodb/feed_elements.hpp"
 #include "stores/dynamodb/feed_rows.hpp"
 #include "stores/dynamodb/json.hpp"
-#include "stores/dynamodb/outbox_row.hpp"
+#include "stores/dynamodb/step_chain.hpp"
 #include "stores/dynamodb/stream_record.hpp"
 #include "stores/dynamodb/table_name.hpp"
 #include "stores/dynamodb/transact.hpp"
@@ -34,6 +33,9 @@ constexpr std::size_t most_in_batch = 512;
 
 // A mark is one element, or two for a message of which something else is known.
 constexpr std::size_t marks_at_once = 50;
+
+// Of which only the keys were known, when it is their turn. A row has at most 400 kB.
+constexpr std::size_t rows_at_once = 64;
 
 /// A record of the event, and the message that it is about.
 struct Heard {
@@ -72,12 +74,14 @@ private:
         std::vector<Heard> heard;
         std::map<std::string, std::deque<Candidate>> lanes;
         std::unordered_set<Uuid> left;  // waits, and may not be forgotten
+        std::size_t sent = 0;
     };
 
     std::vector<std::string> read_event(const std::string& event, Work& work) const;
     awaitable<std::vector<Candidate>> pending_among(std::vector<std::string> row_keys) const;
-    awaitable<void> add_predecessors(std::vector<Candidate>& candidates) const;
-    awaitable<void> leave_blocked_lanes(std::vector<Candidate>& candidates) const;
+    awaitable<std::set<std::string>> blocked_of(std::set<std::string> aggregate_ids) const;
+    awaitable<bool> run_some(std::vector<std::string> row_keys, Work& work);
+    awaitable<void> read_next(Work& work) const;
     awaitable<void> publish(Work& work);
     awaitable<void> mark(std::vector<GivenMessage> messages) const;
 
@@ -124,53 +128,51 @@ awaitable<std::vector<Candidate>> StreamStep::Impl::pending_among(std::vector<st
     co_return candidates;
 }
 
-// Messages that wait and come before those of the event, which their own shards have not shown yet.
-awaitable<void> StreamStep::Impl::add_predecessors(std::vector<Candidate>& candidates) const {
-    std::unordered_set<Uuid> known;
-    for (const Candidate& candidate : candidates)
-        known.insert(candidate.message.message_id);
-    for (std::size_t from = 0; from < candidates.size();) {
-        std::vector<std::string> keys;
-        for (; from < candidates.size(); ++from) {
-            const Uuid& previous = candidates[from].previous;
-            if (!previous.is_nil() && known.insert(previous).second)
-                keys.push_back(key_of(previous));
-        }
-        if (keys.empty())
-            co_return;
-        std::vector<Candidate> earlier = co_await pending_among(std::move(keys));
-        for (Candidate& candidate : earlier)
-            candidates.push_back(std::move(candidate));
-    }
-}
-
-// The relay that blocked a lane goes on with it, and takes these messages to the others that wait there.
-awaitable<void> StreamStep::Impl::leave_blocked_lanes(std::vector<Candidate>& candidates) const {
-    if (candidates.empty())
-        co_return;
+// The relay that blocked a lane goes on with it, and takes the messages that are left to it to the others that wait there.
+awaitable<std::set<std::string>> StreamStep::Impl::blocked_of(std::set<std::string> aggregate_ids) const {
+    std::set<std::string> blocked;
+    if (aggregate_ids.empty())
+        co_return blocked;
     const bool are_any = co_await lanes_.any();
     if (!are_any)
-        co_return;
-    std::set<std::string> asked;
-    for (const Candidate& candidate : candidates)
-        asked.insert(candidate.message.aggregate_id.str());
-    std::vector<std::string> ids(asked.begin(), asked.end());
-    const std::set<std::string> blocked = co_await lanes_.blocked(std::move(ids));
-    std::erase_if(candidates, [&](const Candidate& c) { return blocked.contains(c.message.aggregate_id.str()); });
+        co_return blocked;
+    std::vector<std::string> ids(aggregate_ids.begin(), aggregate_ids.end());
+    blocked = co_await lanes_.blocked(std::move(ids));
+    co_return blocked;
 }
 
-awaitable<std::string> StreamStep::Impl::run(std::string event) {
-    Work work;
-    std::vector<std::string> keys = read_event(event, work);
-    std::vector<Candidate> candidates = co_await pending_among(std::move(keys));
-    co_await add_predecessors(candidates);
-    co_await leave_blocked_lanes(candidates);
-    Chain::sort(candidates);
+// True when something has to be left for the next time, and that may come further.
+awaitable<bool> StreamStep::Impl::run_some(std::vector<std::string> row_keys, Work& work) {
+    std::vector<Candidate> candidates = co_await pending_among(std::move(row_keys));
+    StepChain chain{db_, tables_};
+    std::vector<Candidate> later = co_await chain.complete(candidates);
+    std::set<std::string> asked;
+    for (const std::vector<Candidate>* some : {&candidates, &later}) {
+        for (const Candidate& candidate : *some)
+            asked.insert(candidate.message.aggregate_id.str());
+    }
+    const std::set<std::string> blocked = co_await blocked_of(std::move(asked));
+    const auto is_blocked = [&](const Candidate& c) { return blocked.contains(c.message.aggregate_id.str()); };
+    std::erase_if(candidates, is_blocked);
+    std::erase_if(later, is_blocked);
+    work.left.clear();
+    for (const Candidate& candidate : later)
+        work.left.insert(candidate.message.message_id);
     for (Candidate& candidate : candidates) {
         work.left.insert(candidate.message.message_id);
         work.lanes[candidate.message.aggregate_id.str()].push_back(std::move(candidate));
     }
+    const std::size_t sent_before = work.sent;
     co_await publish(work);
+    co_return !later.empty() && work.sent > sent_before;
+}
+
+awaitable<std::string> StreamStep::Impl::run(std::string event) {
+    Work work;
+    const std::vector<std::string> keys = read_event(event, work);
+    bool goes_on = true;
+    while (goes_on)
+        goes_on = co_await run_some(keys, work);
     // Lambda goes on from there with all that follows.
     const auto failed =
         std::ranges::find_if(work.heard, [&](const Heard& heard) { return work.left.contains(heard.message_id); });
@@ -183,13 +185,65 @@ awaitable<std::string> StreamStep::Impl::run(std::string event) {
     co_return answer + "]}";
 }
 
+// Reads the rows of those of which only the keys are known and whose turn it is: a run of a lane, or one of each of many.
+awaitable<void> StreamStep::Impl::read_next(Work& work) const {
+    std::vector<std::string> asked, keys;
+    for (const auto& [aggregate_id, lane] : work.lanes) {
+        if (!lane.front().is_read && asked.size() < rows_at_once)
+            asked.push_back(aggregate_id);
+    }
+    if (asked.empty())
+        co_return;
+    const std::size_t run = rows_at_once / asked.size();
+    for (const std::string& aggregate_id : asked) {
+        const std::deque<Candidate>& lane = work.lanes.find(aggregate_id)->second;
+        for (std::size_t i = 0; i < std::min(run, lane.size()) && !lane[i].is_read; ++i)
+            keys.push_back(lane[i].row_key);
+    }
+    std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(keys));
+    std::set<std::string> stopped;
+    std::size_t number = 0;
+    for (const std::string& aggregate_id : asked) {
+        std::deque<Candidate>& lane = work.lanes.find(aggregate_id)->second;
+        for (std::size_t i = 0; i < std::min(run, lane.size()) && !lane[i].is_read; ++i) {
+            FeedRow& row = rows[number++];
+            if (row.state == RowState::pending) {
+                lane[i] = std::move(row.candidate);
+                continue;
+            }
+            work.left.erase(lane[i].message.message_id);
+            lane[i].is_read = true;
+            lane[i].row_key.clear();  // somebody sent it, deleted it, or gave it up
+            if (row.state != RowState::settled)
+                stopped.insert(aggregate_id);
+        }
+        std::erase_if(lane, [](const Candidate& candidate) { return candidate.row_key.empty(); });
+        if (lane.empty())
+            work.lanes.erase(aggregate_id);
+    }
+    const std::set<std::string> blocked = co_await blocked_of(std::move(stopped));
+    for (const std::string& aggregate_id : blocked) {
+        const auto lane = work.lanes.find(aggregate_id);
+        if (lane == work.lanes.end())
+            continue;
+        for (const Candidate& candidate : lane->second)
+            work.left.erase(candidate.message.message_id);
+        work.lanes.erase(lane);
+    }
+}
+
 // One message of an aggregate at a time; what follows one that the broker did not take stays.
 awaitable<void> StreamStep::Impl::publish(Work& work) {
     while (!work.lanes.empty()) {
+        co_await read_next(work);
         std::vector<StoredMessage> messages;
         std::vector<GivenMessage> given;
         for (auto lane = work.lanes.begin(); lane != work.lanes.end() && messages.size() < most_in_batch;) {
             Candidate& first = lane->second.front();
+            if (!first.is_read) {
+                ++lane;
+                continue;
+            }
             if (!can_be_sent(first.message, tables_.max_payload)) {
                 // A relay makes it a dead letter; there is nothing that trying it again could change.
                 work.left.erase(first.message.message_id);
@@ -202,7 +256,7 @@ awaitable<void> StreamStep::Impl::publish(Work& work) {
             ++lane;
         }
         if (messages.empty())
-            co_return;
+            continue;
         PublishBatch batch{messages};
         std::exception_ptr unreachable;
         try {
@@ -222,6 +276,7 @@ awaitable<void> StreamStep::Impl::publish(Work& work) {
         }
         for (const GivenMessage& message : acknowledged)
             work.left.erase(message.message_id);
+        work.sent += acknowledged.size();
         co_await mark(std::move(acknowledged));
         if (unreachable)
             std::rethrow_exception(unreachable);
