@@ -49,7 +49,7 @@ protected:
         message.aggregate_id = aggregate_id;
         message.topic = "orders";
         message.payload = payload;
-        message.created_at = now();
+        message.created_at = created_at_ -= 1s;
         outbox.publish(message);
         sync_wait(session.commit());
         return this->message(message.message_id).value();
@@ -143,6 +143,8 @@ protected:
         }
     }
 
+    Timestamp created_at_ =
+        now();  // of ours: as of a clock that runs backwards, so that the index shows the last one first
     const std::string lane_ = new_uuid().to_string();
 };
 
@@ -239,10 +241,12 @@ TEST_P(DynamoDbMixed, rows_of_others_and_of_ours_are_all_relayed_and_ours_in_ord
     std::vector<std::string> ours;
     for (int i = 0; i < of_each; ++i)
         ours.push_back(std::to_string(i));
+    for (int i = 0; i < of_each / 2; ++i)
+        publish_shared(lane_, ours.at(static_cast<std::size_t>(i)), true);
     auto theirs = std::async(std::launch::async, write_theirs);
     auto mine = std::async(std::launch::async, [&] {
-        for (const std::string& payload : ours)
-            publish_shared(lane_, payload, true);
+        for (std::size_t i = of_each / 2; i < ours.size(); ++i)
+            publish_shared(lane_, ours[i], true);
     });
     std::multiset<std::string> read;
     std::vector<std::string> in_order;
