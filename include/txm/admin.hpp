@@ -85,6 +85,9 @@ public:
 
     virtual awaitable<StoreStatus> status() = 0;
 
+    /// The outbox's part of it, up to the age: all that a relay may need rights for.
+    virtual awaitable<StoreStatus> outbox_status() { return status(); }
+
     /// In sequence order. `each` gets one at a time, so that a list of any length needs no memory; false ends it.
     virtual awaitable<void> list(MessageFilter filter, std::function<bool(const ListedMessage&)> each) = 0;
 

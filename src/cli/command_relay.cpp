@@ -124,7 +124,7 @@ private:
     }
 
     int result_of_drain() {
-        const StoreStatus status = sync_wait(admin_->status());
+        const StoreStatus status = sync_wait(admin_->outbox_status());
         if (status.dead == 0 && status.parked == 0 && status.lanes_held == 0)
             return 0;
         report_failure("the outbox is drained, but for " + counted(status.dead, "dead letter") + " and " +

@@ -121,6 +121,16 @@ TEST_F(CliDynamoDb, ThePollFeedCarriesThemToo) {
     EXPECT_EQ(txm({"relay", "--store", store(), "--broker", "stdout:", "--drain"}).out, "");
 }
 
+// A relay has no rights on the inbox, nor on what describes tables' expiry.
+TEST_F(CliDynamoDb, ADrainNeedsNoInbox) {
+    migrate();
+    publish(3);
+    request("DeleteTable", R"({"TableName":"shop-inbox"})");
+    const Result result = txm({"relay", "--store", store(), "--broker", "stdout:", "--drain"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(count_lines(result.out), 3U);
+}
+
 // 50 numbered messages may need 100 items, which is what a transaction takes; 10 large ones have more than its 4 MB.
 TEST_F(CliDynamoDb, PublishFitsItsLinesIntoTransactions) {
     migrate();

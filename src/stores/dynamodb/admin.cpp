@@ -33,6 +33,12 @@ public:
         co_return co_await reader.read();
     }
 
+    awaitable<StoreStatus> outbox_status() override {
+        AdminTables tables = co_await known_tables();
+        StatusReader reader(db_, std::move(tables), counts_);
+        co_return co_await reader.read_outbox();
+    }
+
     awaitable<void> list(MessageFilter filter, std::function<bool(const ListedMessage&)> each) override {
         AdminTables tables = co_await known_tables();
         OutboxAdmin outbox(db_, std::move(tables));

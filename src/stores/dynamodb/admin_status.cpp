@@ -75,14 +75,19 @@ awaitable<StoreStatus> StatusReader::read() {
     status.schema_version = schema_version;
     co_await check_table(tables_.outbox, true, status);
     co_await check_table(tables_.inbox, false, status);
-    co_await read_lanes(status);
-    co_await read_outbox(status);
+    co_await read_messages(status);
     co_await read_leases("LEASE", "outbox:" + tables_.outbox, status);
     co_await read_inbox(status);
     std::ranges::sort(status.inboxes, {}, &InboxStatus::consumer);
     for (InboxStatus& inbox : status.inboxes)
         co_await read_consumer(inbox, status);
     add_warnings(status);
+    co_return status;
+}
+
+awaitable<StoreStatus> StatusReader::read_outbox() {
+    StoreStatus status;
+    co_await read_messages(status);
     co_return status;
 }
 
@@ -95,7 +100,8 @@ awaitable<std::uint64_t> StatusReader::count_undispatched(std::string_view mark)
     co_return co_await db_.impl().count_all(std::move(query));
 }
 
-awaitable<void> StatusReader::read_outbox(StoreStatus& status) {
+awaitable<void> StatusReader::read_messages(StoreStatus& status) {
+    co_await read_lanes(status);
     status.pending = co_await count_undispatched(not_dispatched);
     Query letters = partition_of(tables_.state, "DEAD");
     const std::uint64_t all_dead = co_await db_.impl().count_all(letters);

@@ -35,11 +35,13 @@ public:
         : db_(db), tables_(std::move(tables)), counts_(std::move(counts)) {}
 
     awaitable<StoreStatus> read();
+    /// What is counted of the outbox alone, with the rights of a relay.
+    awaitable<StoreStatus> read_outbox();
 
 private:
     awaitable<std::uint64_t> count_undispatched(std::string_view mark);
 
-    awaitable<void> read_outbox(StoreStatus& status);
+    awaitable<void> read_messages(StoreStatus& status);
     awaitable<void> read_age(std::string_view mark, StoreStatus& status);
     awaitable<void> read_lanes(StoreStatus& status);
     awaitable<void> read_leases(std::string partition, std::string prefix, StoreStatus& status);

@@ -76,7 +76,7 @@ awaitable<bool> create(DatabaseImpl& db, const TableShape& shape) {
 void check(const DatabaseImpl& db, const TableShape& shape, const boost::json::object& described) {
     std::vector<std::string> found = detail::differences(shape, described);
     if (db.options.home_region.empty() && detail::has_replicas(described))
-        found.push_back(std::string("it ") + detail::replicas_refused);
+        found.emplace_back("it ").append(detail::replicas_refused);
     if (found.empty())
         return;
     std::string what = "the table `" + shape.name + "` exists and is not as txm needs it: ";
