@@ -33,12 +33,15 @@ private:
 // [/wiring]
 
 // [main]
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     txm::aws::ClientOptions client;  // region and credentials: from where Amazon's own tools take them
     if (argc > 1)
         client.endpoint = argv[1];
     txm::dynamodb::Database db{txm::dynamodb::DatabaseOptions{client}};
     return place_an_order_twice(
         [&db](const txm::Incoming& incoming) { return std::make_unique<DynamodbUnitOfWork>(db, incoming); });
+} catch (const txm::Error& error) {  // no region, or an endpoint that is none
+    std::cerr << error.what() << '\n';
+    return 1;
 }
 // [/main]

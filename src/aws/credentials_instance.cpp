@@ -42,7 +42,7 @@ Fetched ask(const std::string& url, const std::string& method, const std::string
     throw Error(Errc::store_unavailable,
                 "no credentials from the instance's metadata at " + url + ": " +
                     (fetched.status == 0 ? fetched.trouble : "it answered " + std::to_string(fetched.status)) +
-                    "; check the instance's role");
+                    "; check the instance's role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE");
 }
 
 }  // namespace

@@ -53,6 +53,12 @@ aws::ClientOptions aws_client_options(const AwsPlace& place, Options& options, c
     return client;
 }
 
+void check_table_name(const std::string& name, const std::string& origin) {
+    check_aws_name(name, true, origin);
+    if (name.size() < 3 || name.size() > 255)
+        throw UsageError(origin + ": '" + name + "' is not a name that DynamoDB takes: 3 to 255 characters");
+}
+
 void check_aws_name(const std::string& name, bool dots, const std::string& origin) {
     if (!consists_of(name, dots ? "_-." : "_-"))
         throw UsageError(origin + ": '" + name + "' is not a name that Amazon takes: letters, digits, - and _" +

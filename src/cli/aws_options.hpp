@@ -24,5 +24,7 @@ std::string aws_endpoint(std::string_view name, Options& options, const std::str
 
 /// A name of a table, topic or queue, or a prefix of one: letters, digits, `_`, `-`, and `.` where `dots` says so.
 void check_aws_name(const std::string& name, bool dots, const std::string& origin);
+/// The same with dots, and the length of a DynamoDB table's. @throws UsageError
+void check_table_name(const std::string& name, const std::string& origin);
 
 }  // namespace txm::cli

@@ -238,7 +238,7 @@ struct DynamoDbOptions {
         tables.inbox = options.text("inbox", "inbox");
         tables.state = options.text("state_table", tables.outbox + "-txm");
         for (const std::string& name : {tables.outbox, tables.inbox, tables.state})
-            check_aws_name(name, true, origin);
+            check_table_name(name, origin);
         database.client = aws_client_options(place, options, origin);
         database.commit_timeout = options.duration("commit_timeout", database.commit_timeout);
         database.home_region = options.text("home_region", "");

@@ -6,6 +6,7 @@
 #include <spdlog/logger.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <mutex>
 #include <thread>
@@ -18,7 +19,11 @@ namespace txm::cli {
 
 namespace {
 
+// GNU timeout sends its signal to the program and then to the group that it is in.
+constexpr std::chrono::milliseconds same_signal{300};
+
 std::atomic<bool> has_come{false};
+std::chrono::steady_clock::time_point came_at;  // of the thread in run()
 std::mutex mutex;
 std::function<void()> stop_function;
 
@@ -46,6 +51,10 @@ void Signals::run() {
         if (sigwait(&set, &signal) != 0)
             continue;
         const std::lock_guard lock{mutex};
+        const auto now = std::chrono::steady_clock::now();
+        if (has_come && now - came_at < same_signal)
+            continue;
+        came_at = now;
         if (has_come.exchange(true)) {
             Child::kill_all();
             ::_exit(130);

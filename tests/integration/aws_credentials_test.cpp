@@ -81,6 +81,12 @@ TEST_F(AwsCredentials, OfTheEnvironment) {
     EXPECT_EQ(used(explicit_ones), "BYHAND");
 }
 
+TEST_F(AwsCredentials, HalfOfAKeyInTheEnvironmentIsTold) {
+    environment.set("AWS_ACCESS_KEY_ID", "ONLY");
+    const std::string why = used();
+    EXPECT_NE(why.find("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not"), std::string::npos) << why;
+}
+
 TEST_F(AwsCredentials, OfTheSharedFiles) {
     environment.set("AWS_SHARED_CREDENTIALS_FILE",
                     write("credentials",

@@ -204,6 +204,8 @@ TEST_F(CliConsume, ASignalLetsTheCommandFinish) {
     Start start{.arguments = arguments({"--exec", "touch started; while [ ! -e go ]; do sleep 0.02; done"})};
     Program consumer{scratch, start};
     ASSERT_TRUE(eventually([&] { return std::filesystem::exists(scratch.path("started")); }));
+    // Twice at once, as GNU timeout does: that is one signal.
+    consumer.signal(SIGTERM);
     consumer.signal(SIGTERM);
     ASSERT_TRUE(eventually([&] { return consumer.err().find("SIGTERM: stopping") != std::string::npos; }));
     scratch.write("go", "");
@@ -218,7 +220,11 @@ TEST_F(CliConsume, ASecondSignalKillsTheCommand) {
     ASSERT_TRUE(eventually([&] { return read_file(scratch.path("pid")).ends_with('\n'); }));
     consumer.signal(SIGTERM);
     ASSERT_TRUE(eventually([&] { return consumer.err().find("SIGTERM: stopping") != std::string::npos; }));
-    consumer.signal(SIGTERM);
+    const std::string own_state = "/proc/" + std::to_string(consumer.pid()) + "/stat";
+    EXPECT_TRUE(eventually([&] {
+        consumer.signal(SIGTERM);
+        return read_file(own_state).find(") Z") != std::string::npos;
+    }));
     EXPECT_EQ(consumer.wait(), 130);
     const pid_t pid = std::stoi(read_file(scratch.path("pid")));
     const std::string state_file = "/proc/" + std::to_string(pid) + "/stat";

@@ -255,6 +255,7 @@ TEST_F(CliDynamoDb, WrongOptionsAreOneLineAndExitCode2) {
     expect_refused(status("dynamodb://127.0.0.1:8000/outbox"), 2, "?endpoint=");
     expect_refused(status("dynamodb://eu-west-1/a b"), 2, "a b");
     expect_refused(status("dynamodb:///outbox"), 2, "region");
+    expect_refused(status("dynamodb://eu-west-1/ab"), 2, "3 to 255 characters");
     expect_refused(status("dynamodb://eu-west-1/outbox?colour=red"), 2, "'colour' is unknown: dynamodb: has inbox");
     expect_refused(status("dynamodb://eu-west-1/outbox?compat=perhaps"), 2, "true or false");
     expect_refused(status("dynamodb://eu-west-1/outbox?endpoint=127.0.0.1:8000"), 2, "http://127.0.0.1:8000");

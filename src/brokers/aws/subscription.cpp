@@ -35,7 +35,9 @@ std::vector<std::string> checked(std::vector<std::string> topics, const Subscrip
         throw Error(
             Errc::invalid_configuration,
             "a consumer behind SNS has a queue of its own and needs a name: give it one with letters, digits, - "
-            "and _");
+            "and _; to share an inbox whose consumer has none, name the queue in SubscriptionOptions, or read an "
+            "existing "
+            "one through sqs:");
     if (options.visibility < std::chrono::seconds{1} || options.visibility > std::chrono::hours{12})
         throw Error(Errc::invalid_configuration, "the visibility of a subscription must be from 1 second to 12 hours");
     if (options.wait < std::chrono::seconds{0} || options.wait > std::chrono::seconds{20})

@@ -118,7 +118,7 @@ Commit::Answer Commit::judge_refusal(const aws::ServiceError& refusal) {
                                                    "): nothing was written; correct what was staged",
                                                {}, refusal.type()));
     else if (refusal.type() == "ResourceNotFoundException")
-        error_ = std::make_exception_ptr(missing_table({}));
+        error_ = std::make_exception_ptr(missing_table({}, db_.client.region()));
     // It says nothing about an attempt that had no answer.
     if (was_unanswered) {
         trouble_ = refusal.what();

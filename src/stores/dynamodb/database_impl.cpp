@@ -198,13 +198,15 @@ void DatabaseImpl::learn_missing(const std::string& table) {
     missing_[table] = std::chrono::steady_clock::now();
 }
 
-Error missing_table(std::string_view table) {
-    const std::string what = table.empty() ? std::string("a table that is needed does not exist")
-                                           : "the table `" + std::string(table) + "` does not exist";
-    return {Errc::schema_missing,
-            what + " in this region, or is still being made: run `txm migrate`, or check region, endpoint and name",
-            {},
-            "ResourceNotFoundException"};
+Error missing_table(std::string_view table, const std::string& region) {
+    std::string what;
+    if (table.empty())
+        what.append("a table that is needed");
+    else
+        what.append("the table `").append(table).append("`");
+    what.append(" does not exist in ").append(region);
+    what.append(", or is still being made: `txm migrate` makes those of txm; or check region, endpoint and name");
+    return {Errc::schema_missing, what, {}, "ResourceNotFoundException"};
 }
 
 awaitable<aws::Response> DatabaseImpl::call(std::string_view action, std::string body, aws::CallOptions call_options) {
@@ -213,7 +215,7 @@ awaitable<aws::Response> DatabaseImpl::call(std::string_view action, std::string
         co_return co_await client.call(std::string(api) + std::string(action), std::move(body), call_options);
     } catch (const aws::ServiceError& error) {
         if (error.type() == "ResourceNotFoundException")
-            throw missing_table(table);
+            throw missing_table(table, client.region());
         throw;
     }
 }

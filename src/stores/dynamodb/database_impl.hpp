@@ -80,7 +80,7 @@ private:
 };
 
 /// The error for a table that is missing; it says what to do. @param table empty: which one is not known
-Error missing_table(std::string_view table);
+Error missing_table(std::string_view table, const std::string& region);
 
 /// Waits at least that long; where this_coro::throw_if_cancelled is false, whatever is cancelled meanwhile.
 awaitable<void> pause(std::chrono::steady_clock::duration time);
