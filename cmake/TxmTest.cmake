@@ -57,6 +57,10 @@ macro(txm_add_test kind name)
                                 ${PROJECT_BINARY_DIR}/results ${ARGN})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" RUN_SERIAL "${arg_SERIAL}"
                                           ENVIRONMENT "TXM_BIN_DIR=${PROJECT_BINARY_DIR}/bin")
+  # What may take long begins first, so that nothing waits for it at the end.
+  if(NOT arg_SERIAL)
+    set_tests_properties(${name} PROPERTIES COST ${arg_TIMEOUT})
+  endif()
   foreach(label IN LISTS arg_LABELS)
     add_dependencies(tests-${label} ${target})
   endforeach()
