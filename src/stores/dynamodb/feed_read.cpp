@@ -253,6 +253,7 @@ awaitable<void> OutboxFeed::Impl::read_run(DueLane lane, std::size_t limit, Lane
     std::vector<ParkedMember> members = co_await lanes_.members(lane.aggregate_id, limit);
     result.is_empty = members.empty();
     std::vector<std::string> keys;
+    keys.reserve(members.size());
     for (const ParkedMember& member : members)
         keys.push_back(member.row_key);
     std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(keys));
