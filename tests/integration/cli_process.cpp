@@ -125,6 +125,13 @@ void Program::signal(int number) const {
     ::kill(pid_, number);
 }
 
+bool Program::insist(int number) {
+    return eventually([&] {
+        signal(number);
+        return !is_running();
+    });
+}
+
 bool Program::is_running() {
     if (code_ >= 0)
         return false;

@@ -53,6 +53,8 @@ public:
 
     void signal(int number) const;
     bool is_running();
+    /// Sends it signals until it ends: those that come at once are one. @returns false when it does not
+    bool insist(int number);
     pid_t pid() const noexcept { return pid_; }
     /// Waits for its end. @returns exit code, or 128 + the signal that killed it
     int wait();

@@ -185,7 +185,7 @@ TEST_F(CliRelay, ASecondSignalEndsItAtOnceWithExitCode130) {
     EXPECT_TRUE(eventually([&] { return dispatched() > 0; }));
     relay.signal(SIGTERM);
     EXPECT_TRUE(eventually([&] { return relay.err().find("SIGTERM: stopping") != std::string::npos; }));
-    relay.signal(SIGTERM);
+    EXPECT_TRUE(relay.insist(SIGTERM));
     EXPECT_EQ(relay.wait(), 130);
     ::close(ends[0]);
     ::close(ends[1]);
