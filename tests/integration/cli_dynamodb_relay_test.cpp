@@ -2,6 +2,7 @@
 
 #include "aws/client.hpp"
 #include "support/fake_http.hpp"
+#include "support/sanitizer.hpp"
 #include "txm/sync_wait.hpp"
 
 #include <gmock/gmock.h>
@@ -24,6 +25,7 @@ namespace {
 namespace json = boost::json;
 using namespace std::chrono_literals;
 using test::HttpAnswer;
+using test::is_sanitized;
 
 /// SQS with a FIFO queue for every topic but `nowhere`. It remembers what it acknowledged, in that order.
 class FakeSqs {
@@ -229,15 +231,6 @@ TEST_F(CliDynamoDbRelay, AFrozenRelayThatWakesUpChangesNothing) {
         EXPECT_TRUE(std::ranges::is_sorted(first)) << aggregate << ": " << testing::PrintToString(first);
     }
 }
-
-// A sanitizer keeps what is freed.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool is_sanitized = true;
-#elif defined(__has_feature)
-constexpr bool is_sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool is_sanitized = false;
-#endif
 
 // The most that it ever had.
 long resident_kib(const Program& program) {

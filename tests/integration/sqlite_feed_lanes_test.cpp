@@ -1,4 +1,5 @@
 #include "integration/sqlite_feed_files.hpp"
+#include "support/sanitizer.hpp"
 
 #include <fstream>
 #include <iostream>
@@ -9,15 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-// A sanitizer keeps what is freed.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool is_sanitized = true;
-#elif defined(__has_feature)
-constexpr bool is_sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool is_sanitized = false;
-#endif
 
 void expect_less_than_kib(long grown, long limit) {
     if (is_sanitized)
