@@ -8,10 +8,14 @@ foreach(kind IN LISTS TXM_TEST_KINDS)
   add_custom_target(tests-${kind})
 endforeach()
 
+# What is tested is optimised; the tests themselves need not be.
+set(TXM_TEST_OPTIONS -O0)
+
 # What nearly every test includes, compiled once for all of them.
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/tests/precompiled.cpp CONTENT "")
 add_library(txm_test_precompiled OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/tests/precompiled.cpp)
 target_link_libraries(txm_test_precompiled PRIVATE txm::core GTest::gtest GTest::gmock)
+target_compile_options(txm_test_precompiled PRIVATE ${TXM_TEST_OPTIONS})
 txm_precompile(txm_test_precompiled <gmock/gmock.h> <gtest/gtest.h>)
 
 # txm_test(NAME uuid SOURCES uuid_test.cpp LIBRARIES txm::core LABELS unit)
@@ -19,18 +23,29 @@ txm_precompile(txm_test_precompiled <gmock/gmock.h> <gtest/gtest.h>)
 # LABELS are among TXM_TEST_KINDS.
 #
 # Makes the GoogleTest executable <NAME>_test and one ctest entry for it. TIMEOUT is in seconds (120 when left out);
-# SERIAL keeps other tests from running beside it.
+# SERIAL keeps other tests from running beside it; SHARDS makes that many entries, <NAME>_1 and on, each with its part of
+# the cases.
 function(txm_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT" "SOURCES;LIBRARIES;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT;SHARDS" "SOURCES;LIBRARIES;LABELS")
   set(target ${arg_NAME}_test)
   add_executable(${target} ${arg_SOURCES})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin/tests)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_options(${target} PRIVATE ${TXM_TEST_OPTIONS})
   if(TXM_PRECOMPILE)
     target_precompile_headers(${target} REUSE_FROM txm_test_precompiled)
   endif()
   target_link_libraries(${target} PRIVATE ${arg_LIBRARIES} GTest::gtest GTest::gmock GTest::gmock_main)
-  txm_add_test(gtest ${arg_NAME} $<TARGET_FILE:${target}>)
+  if(NOT arg_SHARDS)
+    txm_add_test(gtest ${arg_NAME} $<TARGET_FILE:${target}>)
+    return()
+  endif()
+  foreach(number RANGE 1 ${arg_SHARDS})
+    math(EXPR index "${number} - 1")
+    txm_add_test(gtest ${arg_NAME}_${number} $<TARGET_FILE:${target}>)
+    set_property(TEST ${arg_NAME}_${number} APPEND PROPERTY ENVIRONMENT GTEST_TOTAL_SHARDS=${arg_SHARDS}
+                                                            GTEST_SHARD_INDEX=${index})
+  endforeach()
 endfunction()
 
 # txm_script_test(NAME install COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/run LABELS install DEPENDS txm_program)

@@ -20,17 +20,27 @@ bool consists_of(std::string_view text, std::string_view more) {
     });
 }
 
+// As in eu-west-1 and us-gov-east-1: a table's name, where a region was forgotten, is not.
+bool looks_like_a_region(const std::string& name) {
+    return consists_of(name, "-") && std::count(name.begin(), name.end(), '-') >= 2 && name.back() >= '0' &&
+           name.back() <= '9';
+}
+
 }  // namespace
 
-AwsPlace aws_place(const Url& url, const std::string& origin, const std::string& example) {
+AwsPlace aws_place(const Url& url, Options& options, const std::string& origin, const std::string& example) {
     // Anywhere: a secret key may hold slashes.
     if (url.rest.find('@') != std::string::npos)
         throw UsageError(origin + no_keys_here);
+    if (const Option* secret = options.find_secret())
+        throw UsageError(secret->origin + no_keys_here);
     if (!url.rest.starts_with("//"))
         throw UsageError(origin + ": " + url.scheme + ": needs a region, as in " + example);
     const std::size_t slash = std::min(url.rest.find('/', 2), url.rest.size());
     AwsPlace place{url.rest.substr(2, slash - 2), url.rest.substr(std::min(slash + 1, url.rest.size()))};
-    if (!consists_of(place.region, "-"))
+    // An emulator's region may have any name.
+    const bool is_region = options.has("endpoint") ? consists_of(place.region, "-") : looks_like_a_region(place.region);
+    if (!place.region.empty() && !is_region)
         throw UsageError(origin + ": '" + place.region + "' is not the name of a region such as eu-west-1: write " +
                          example + " (endpoints are the parameter ?endpoint=)");
     return place;

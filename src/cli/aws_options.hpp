@@ -14,7 +14,7 @@ struct AwsPlace {
 };
 
 /// @param example the URL to show when this one is wrong  @throws UsageError, which never quotes what may be a secret
-AwsPlace aws_place(const Url& url, const std::string& origin, const std::string& example);
+AwsPlace aws_place(const Url& url, Options& options, const std::string& origin, const std::string& example);
 
 /// The options that all of them have: `endpoint` and `profile`. @throws UsageError
 aws::ClientOptions aws_client_options(const AwsPlace& place, Options& options, const std::string& origin);

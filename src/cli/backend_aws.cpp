@@ -74,7 +74,7 @@ std::chrono::seconds whole_seconds(Options& options, std::string_view name, std:
 
 std::unique_ptr<Broker> open_aws(Service service, const Url& url, const std::string& origin, Options& options) {
     share_a_heap();
-    const AwsPlace place = aws_place(url, origin, url.scheme + "://eu-west-1/shop-");
+    const AwsPlace place = aws_place(url, options, origin, url.scheme + "://eu-west-1/shop-");
     check_aws_name(place.name, false, origin);
     aws::BrokerOptions broker{aws_client_options(place, options, origin)};
     broker.prefix = place.name;

@@ -233,7 +233,7 @@ private:
 
 struct DynamoDbOptions {
     DynamoDbOptions(const Url& url, const std::string& origin, Options& options) {
-        const AwsPlace place = aws_place(url, origin, "dynamodb://eu-west-1/outbox");
+        const AwsPlace place = aws_place(url, options, origin, "dynamodb://eu-west-1/outbox");
         tables.outbox = place.name.empty() ? "outbox" : place.name;
         tables.inbox = options.text("inbox", "inbox");
         tables.state = options.text("state_table", tables.outbox + "-txm");

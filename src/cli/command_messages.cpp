@@ -106,7 +106,9 @@ private:
         const bool full = action_ == "show";
         MessageOutput output{configuration_.json(), full, is_inbox_};
         std::unordered_set<Uuid> missing{filter_.ids.begin(), filter_.ids.end()};
+        bool found = false;
         const auto each = [&](const auto& item) {
+            found = true;
             missing.erase(id_of(item));
             output.add(item);
             return true;
@@ -116,6 +118,8 @@ private:
         else
             sync_wait(admin_->list(filter_, each));
         output.finish();
+        if (!found && missing.empty() && !configuration_.json())
+            write_result("no messages\n");
         return report_missing(missing);
     }
 

@@ -146,6 +146,12 @@ std::chrono::milliseconds Options::duration(std::string_view name, std::chrono::
     return option ? parse_duration(option->value, option->origin) : fallback;
 }
 
+const Option* Options::find_secret() const {
+    const auto found =
+        std::find_if(options_.begin(), options_.end(), [](const Option& option) { return is_secret(option.name); });
+    return found == options_.end() ? nullptr : &*found;
+}
+
 void Options::refuse_others() const {
     for (const Option& option : options_) {
         if (std::find(known_.begin(), known_.end(), option.name) != known_.end())

@@ -40,6 +40,9 @@ public:
     /// Whether it stands anywhere.
     bool has(std::string_view name) { return find(name) != nullptr; }
 
+    /// The first that looks like a password or a key; null when none does.
+    const Option* find_secret() const;
+
     /// @throws UsageError naming an option that is not known, and those that are
     void refuse_others() const;
 

@@ -125,9 +125,10 @@ private:
         bool is_stopping = false;
     };
 
+    static bool is_at_the_end(const Slot& slot) { return slot.armed.find("release") != std::string::npos; }
+
     bool stops_gracefully(const Slot& slot) {
-        const bool is_at_the_end = slot.armed.find("release") != std::string::npos;
-        return slot.role.kind != "app" && !slot.role.may_exit && (is_at_the_end || random_() % 10 == 0);
+        return slot.role.kind != "app" && !slot.role.may_exit && (is_at_the_end(slot) || random_() % 10 == 0);
     }
 
     static int count(const std::map<std::string, int>& map, const std::string& key) {
@@ -143,8 +144,6 @@ private:
     bool is_enough(Clock::time_point begin) const {
         if (settings_.soak)
             return false;
-        if (!settings_.mistake.empty())
-            return kills_ >= settings_.kills;
         const bool is_late = Clock::now() - begin > std::chrono::minutes(8);  // judged by neglected()
         return kills_ >= settings_.kills && (neglected().empty() || is_late);
     }
@@ -194,9 +193,10 @@ private:
         environment["TXM_FAULT_LOG"] = pass_log(index);
         if (const auto colon = settings_.mistake.find(':'); settings_.mistake.substr(0, colon) == slot.role.kind)
             environment["TXM_BREAK"] = settings_.mistake.substr(colon + 1);
-        // Time to reach its point, where that matters still; else any moment will do.
-        slot.kill_at =
-            Clock::now() + world_->pace() * std::chrono::milliseconds(100 + random_() % 500 + (is_needed ? 1500 : 0));
+        // Time to reach its point, where that matters still; else any moment will do. What is given back at the end may be
+        // there at the beginning only, or not before that.
+        const auto more = !is_needed ? 0 : is_at_the_end(slot) ? random_() % 1500 : 1500;
+        slot.kill_at = Clock::now() + world_->pace() * std::chrono::milliseconds(100 + random_() % 500 + more);
         slot.is_stopping = false;
         slot.process =
             std::make_unique<Process>(slot.role.command, environment,

@@ -1,9 +1,12 @@
 #pragma once
 
+#include "aws/client.hpp"
 #include "integration/cli_process.hpp"
 #include "support/server.hpp"
+#include "txm/sync_wait.hpp"
 
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <map>
 #include <string>
@@ -59,6 +62,15 @@ protected:
             for (const std::string& hidden : {secret, session_token})
                 EXPECT_EQ(text.find(hidden), std::string::npos) << text;
         return result;
+    }
+
+    /// What the test does itself, as another program would: a call of DynamoDB with JSON.
+    boost::json::object request(const std::string& action, const std::string& body) const {
+        aws::ClientOptions options{"eu-west-1"};
+        options.endpoint = dynamodb();
+        options.credentials.emplace(environment().at("AWS_ACCESS_KEY_ID"), secret, session_token);
+        aws::Client client{std::move(options), aws::Service{"dynamodb", "dynamodb"}};
+        return boost::json::parse(sync_wait(client.call("DynamoDB_20120810." + action, body)).body).as_object();
     }
 
     /// Messages 0 to number - 1, of ten aggregates.

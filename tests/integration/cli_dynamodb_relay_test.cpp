@@ -1,13 +1,9 @@
 #include "integration/cli_aws.hpp"
 
-#include "aws/client.hpp"
 #include "support/fake_http.hpp"
 #include "support/sanitizer.hpp"
-#include "txm/sync_wait.hpp"
 
 #include <gmock/gmock.h>
-
-#include <boost/json.hpp>
 
 #include <algorithm>
 #include <condition_variable>
@@ -134,14 +130,6 @@ protected:
         return start(arguments);
     }
 
-    json::object request(const std::string& action, const std::string& body) const {
-        aws::ClientOptions options{"eu-west-1"};
-        options.endpoint = dynamodb();
-        const auto own = environment();
-        options.credentials.emplace(own.at("AWS_ACCESS_KEY_ID"), secret, session_token);
-        aws::Client client{std::move(options), aws::Service{"dynamodb", "dynamodb"}};
-        return json::parse(sync_wait(client.call("DynamoDB_20120810." + action, body)).body).as_object();
-    }
     std::vector<json::object> rows(const std::string& table, const std::string& members = {}) const {
         std::vector<json::object> all;
         for (std::string start; all.empty() || !start.empty();) {

@@ -1,10 +1,5 @@
 #include "integration/cli_aws.hpp"
 
-#include "aws/client.hpp"
-#include "txm/sync_wait.hpp"
-
-#include <boost/json.hpp>
-
 #include <algorithm>
 #include <sstream>
 
@@ -26,15 +21,6 @@ protected:
         EXPECT_EQ(result.out, "published " + std::to_string(number) + (number == 1 ? " message\n" : " messages\n"));
     }
 
-    /// What the test does itself, as another program would.
-    json::object request(const std::string& action, const std::string& body) const {
-        aws::ClientOptions options{"eu-west-1"};
-        options.endpoint = dynamodb();
-        const auto own = environment();
-        options.credentials.emplace(own.at("AWS_ACCESS_KEY_ID"), secret, session_token);
-        aws::Client client{std::move(options), aws::Service{"dynamodb", "dynamodb"}};
-        return json::parse(sync_wait(client.call("DynamoDB_20120810." + action, body)).body).as_object();
-    }
     void create_table(const std::string& name, const std::string& key) const {
         request("CreateTable", R"({"TableName":")" + name + R"(","BillingMode":"PAY_PER_REQUEST","KeySchema":[)" +
                                    R"({"AttributeName":")" + key + R"(","KeyType":"HASH"}],"AttributeDefinitions":[)" +
@@ -255,6 +241,8 @@ TEST_F(CliDynamoDb, WrongOptionsAreOneLineAndExitCode2) {
     expect_refused(status("dynamodb://127.0.0.1:8000/outbox"), 2, "?endpoint=");
     expect_refused(status("dynamodb://eu-west-1/a b"), 2, "a b");
     expect_refused(status("dynamodb:///outbox"), 2, "region");
+    expect_refused(status("dynamodb://outbox"), 2, "'outbox' is not the name of a region");
+    expect_refused(status("dynamodb://eu-west-1/outbox?access_key=AKIAEXAMPLE"), 2, "use a profile");
     expect_refused(status("dynamodb://eu-west-1/ab"), 2, "3 to 255 characters");
     expect_refused(status("dynamodb://eu-west-1/outbox?colour=red"), 2, "'colour' is unknown: dynamodb: has inbox");
     expect_refused(status("dynamodb://eu-west-1/outbox?compat=perhaps"), 2, "true or false");

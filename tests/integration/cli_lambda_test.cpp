@@ -1,10 +1,6 @@
 #include "integration/cli_aws.hpp"
 
-#include "aws/client.hpp"
-#include "txm/sync_wait.hpp"
-
 #include <httplib.h>
-#include <boost/json.hpp>
 
 #include <algorithm>
 #include <condition_variable>
@@ -134,13 +130,7 @@ protected:
 
     /// What Lambda would give for all rows of the outbox.
     std::string event_of_rows() const {
-        aws::ClientOptions options{"eu-west-1"};
-        options.endpoint = dynamodb();
-        options.credentials.emplace(environment().at("AWS_ACCESS_KEY_ID"), secret, session_token);
-        aws::Client client{std::move(options), aws::Service{"dynamodb", "dynamodb"}};
-        const std::string answer =
-            sync_wait(client.call("DynamoDB_20120810.Scan", R"({"TableName":"shop-outbox"})")).body;
-        const json::value rows = json::parse(answer);
+        const json::object rows = request("Scan", R"({"TableName":"shop-outbox"})");
         json::array records;
         for (const json::value& item : rows.at("Items").as_array())
             records.push_back(record(std::to_string(records.size() + 1), item));

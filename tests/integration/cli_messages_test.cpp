@@ -45,7 +45,7 @@ TEST_F(CliMessages, ListsWithAlignedColumns) {
     }
     EXPECT_EQ(lines[1].substr(column, 6), "orders");
     EXPECT_EQ(lines[3].substr(column, 6), "credit");
-    EXPECT_EQ(messages("list", {"--topic", "none"}).out, "");
+    EXPECT_EQ(messages("list", {"--topic", "none"}).out, "no messages\n");
 }
 
 TEST_F(CliMessages, ListsWhatTheFiltersSelect) {

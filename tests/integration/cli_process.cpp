@@ -1,5 +1,7 @@
 #include "integration/cli_process.hpp"
 
+#include "support/loopback.hpp"
+
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
@@ -12,9 +14,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -176,21 +176,17 @@ WriteLock::~WriteLock() {
 }
 
 std::string http_get(int port, const std::string& path) {
-    const int connection = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int connection = test::connect_to(port);
     std::string answer;
-    if (::connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    if (connection >= 0) {
         const std::string request = "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         if (::write(connection, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
             char buffer[4096];
             for (ssize_t n = 0; (n = ::read(connection, buffer, sizeof buffer)) > 0;)
                 answer.append(buffer, static_cast<std::size_t>(n));
         }
+        ::close(connection);
     }
-    ::close(connection);
     return answer;
 }
 

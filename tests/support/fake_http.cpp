@@ -1,15 +1,14 @@
 #include "support/fake_http.hpp"
 
+#include "support/loopback.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace txm::test {
@@ -85,15 +84,9 @@ std::optional<HttpRequest> read_request(Reader& reader) {
 
 FakeHttp::FakeHttp(Script script)
     : script_(script ? std::move(script) : [](const HttpRequest&) { return HttpAnswer(); }) {
-    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 256) != 0)
-        throw std::runtime_error("the fake server has no port");
-    ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
+    const Listener listener = listen_on(0);
+    listener_ = listener.fd;
+    port_ = listener.port;
     acceptor_ = std::thread([this] { accept(); });
 }
 

@@ -1,5 +1,7 @@
 #include "support/unreliable_proxy.hpp"
 
+#include "support/loopback.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <chrono>
@@ -7,30 +9,14 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace txm::test {
 namespace {
 
-sockaddr_in loopback(int port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    return address;
-}
-
-int connect_to(int port) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in address = loopback(port);
-    if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-        ::close(fd);
-        return -1;
-    }
+int connect_quickly(int port) {
+    const int fd = connect_to(port);
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return fd;
@@ -123,15 +109,10 @@ std::string refusal(const std::string& request, int status, const std::string& t
 }  // namespace
 
 UnreliableProxy::UnreliableProxy(int server_port, Accidents accidents, int port)
-    : server_port_(server_port), accidents_(accidents), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address = loopback(port);
-    socklen_t size = sizeof address;
-    const int on = 1;
-    ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 256) != 0)
-        throw std::runtime_error("the proxy cannot listen");
-    ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
+    : server_port_(server_port), accidents_(accidents) {
+    const Listener listener = listen_on(port);
+    listener_ = listener.fd;
+    port_ = listener.port;
     acceptor_ = std::thread{[this] { accept_for_ever(); }};
 }
 
@@ -176,7 +157,7 @@ void UnreliableProxy::accept_for_ever() {
 }
 
 void UnreliableProxy::serve(int client) {
-    const int server = connect_to(server_port_);
+    const int server = connect_quickly(server_port_);
     if (server >= 0) {
         {
             const std::lock_guard lock{mutex_};

@@ -48,7 +48,7 @@ private:
     int server_port_;
     Accidents accidents_;
     int port_ = 0;
-    int listener_;
+    int listener_ = -1;
     std::atomic<bool> is_over_{false};
     std::atomic<std::uint64_t> accidents_happened_{0};
     std::mutex mutex_;
