@@ -143,7 +143,9 @@ public:
 
     awaitable<void> commit() override;
     void rollback() noexcept override;
-    /// Sends the identical request again while its token is good (8 min), later looks for what it would have written.
+    /// Sends the identical request again while its token is good (8 min), later looks for what it would have written: its
+    /// inbox row, or its first message, or, where that was sent and deleted, the counter of its aggregate. Messages of an
+    /// outbox without order, and a session of neither, can stay unknown for ever then.
     awaitable<CommitOutcome> resolve() override;
     Staged staged() const noexcept override;
 

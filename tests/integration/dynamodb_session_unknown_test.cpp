@@ -217,8 +217,18 @@ protected:
                 return HttpAnswer::cut();
             EXPECT_THAT(request.body, HasSubstr(R"("ConsistentRead":true)"));
             ++reads;
-            return HttpAnswer{200, stored};
+            return HttpAnswer{200, request.body.find("COUNTER") == std::string::npos ? stored : counter};
         });
+    }
+
+    static std::string counted(int sequence, const Uuid& last) {
+        return R"({"Item":{"LastSequence":{"N":")" + std::to_string(sequence) + R"("},"LastMessageId":{"S":")" +
+               last.to_string() + R"("}}})";
+    }
+    /// The id of the message in the request.
+    Uuid sent_id() const {
+        const std::string body = requests().front().body;
+        return Uuid::parse(body.substr(body.find("MESSAGE#") + 8, 36));
     }
 
     /// The row of the first put in the request.
@@ -228,7 +238,7 @@ protected:
         return "{" + body.substr(begin, end - begin) + "}";
     }
 
-    std::string stored = "{}";
+    std::string stored = "{}", counter = "{}";
     std::atomic<int> reads{0};
 };
 
@@ -240,6 +250,47 @@ TEST_F(DynamoDbWitness, after_the_tokens_life_the_witness_decides) {
     stored = sent_row();
     EXPECT_EQ(sync_wait(session->resolve()), CommitOutcome::committed);
     EXPECT_EQ(server->count() - sent, 1u) << "nothing is sent again";
+}
+
+TEST_F(DynamoDbWitness, a_message_that_was_sent_and_deleted_since_was_not_rolled_back) {
+    events->publish(Noted{});
+    thrown_by<CommitOutcomeUnknown>([&] { commit(); });
+    boot_time += 9min;
+    counter = counted(7, new_uuid());  // others were counted, before it or after it
+    EXPECT_EQ(sync_wait(session->resolve()), CommitOutcome::still_unknown);
+    counter = counted(1, sent_id());
+    EXPECT_EQ(sync_wait(session->resolve()), CommitOutcome::committed);
+}
+
+TEST_F(DynamoDbWitness, a_counter_that_did_not_count_an_absent_message_says_that_it_was_rolled_back) {
+    events->publish(Noted{});
+    thrown_by<CommitOutcomeUnknown>([&] { commit(); });
+    boot_time += 9min;
+    EXPECT_EQ(sync_wait(session->resolve()), CommitOutcome::rolled_back);
+}
+
+TEST_F(DynamoDbWitness, an_absent_message_without_a_counter_says_nothing) {
+    dynamodb::OutboxOptions unordered;
+    unordered.ordered = false;
+    dynamodb::OutboxRepository other{"outbox", *session, topics(), unordered};
+    other.publish(Noted{});
+    thrown_by<CommitOutcomeUnknown>([&] { commit(); });
+    boot_time += 9min;
+    EXPECT_EQ(sync_wait(session->resolve()), CommitOutcome::still_unknown);
+}
+
+TEST_F(DynamoDbUnknown, a_lost_answer_is_found_in_the_counter_when_the_message_was_deleted_since) {
+    serve([is_first = std::make_shared<std::atomic<bool>>(true)](const HttpRequest& request) {
+        if (is_first->exchange(false))
+            return HttpAnswer::cut();
+        const std::string id = request.body.substr(request.body.find("MESSAGE#") + 8, 36);
+        return cancelled(
+            {"None", R"({"Code":"ConditionalCheckFailed","Item":{"LastSequence":{"N":"1"},"LastMessageId":{"S":")" +
+                         id + R"("}}})"});
+    });
+    events->publish(Noted{});
+    commit();
+    EXPECT_EQ(requests().size(), 2u);
 }
 
 TEST_F(DynamoDbWitness, an_absent_witness_is_a_rollback_only_when_nothing_is_on_its_way) {

@@ -15,17 +15,12 @@ namespace {
 
 constexpr std::string_view condition_failed = "ConditionalCheckFailed";
 
-/// Codes of what may go well a moment later.
 /// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 constexpr std::array<std::string_view, 4> passing{"TransactionConflict", "ProvisionedThroughputExceeded",
                                                   "ThrottlingError", "RequestLimitExceeded"};
 
 bool is_none(const Reason& reason) noexcept {
     return reason.code.empty() || reason.code == "None";
-}
-
-bool is_passing(const Reason& reason) noexcept {
-    return std::find(passing.begin(), passing.end(), reason.code) != passing.end();
 }
 
 Counter counter_in(const Item& item, const Counter& expected) {
@@ -58,6 +53,10 @@ std::exception_ptr refused(const std::string& what, const Reason& reason, const 
 
 }  // namespace
 
+bool is_passing(std::string_view code) noexcept {
+    return std::find(passing.begin(), passing.end(), code) != passing.end();
+}
+
 std::vector<Reason> read_reasons(std::string_view body) {
     std::vector<Reason> reasons;
     const boost::json::object answer = parse_object(body);
@@ -88,6 +87,13 @@ Verdict Transaction::judge(const std::vector<Reason>& reasons, bool may_be_commi
             if (is_witness)
                 return {Verdict::Kind::committed, {}};
         }
+        // A row that was sent and deleted since is a witness no more; its aggregate's counter is.
+        for (std::size_t i = writes_.size(); i < known; ++i) {
+            const Counted& counted = counted_[i - writes_.size()];
+            if (reasons[i].code == condition_failed &&
+                counter_in(reasons[i].there, counted.expected).last_message_id == counted.next.last_message_id)
+                return {Verdict::Kind::committed, {}};
+        }
     }
     bool has_lost = false;
     for (std::size_t i = writes_.size(); i < known; ++i) {
@@ -100,7 +106,7 @@ Verdict Transaction::judge(const std::vector<Reason>& reasons, bool may_be_commi
     }
     // The first in their order decides. One that another transaction was in the way of may still hold or fail.
     for (std::size_t i = 0; i < known; ++i) {
-        if (is_passing(reasons[i]))
+        if (is_passing(reasons[i].code))
             return {Verdict::Kind::busy, {}};
         if (is_none(reasons[i]))
             continue;
@@ -117,6 +123,17 @@ Verdict Transaction::judge(const std::vector<Reason>& reasons, bool may_be_commi
             std::make_exception_ptr(Error(Errc::statement_failed,
                                           "DynamoDB cancelled the transaction and gave no reason: nothing was written",
                                           {}, "TransactionCanceledException"))};
+}
+
+CommitOutcome Transaction::outcome_by_counter(const std::optional<Item>& there) const {
+    const Counted& counted = counted_.front();
+    if (!there)
+        return counted.expected.is_stored ? CommitOutcome::still_unknown : CommitOutcome::rolled_back;
+    const Counter actual = counter_in(*there, counted.expected);
+    if (actual.last_message_id == counted.next.last_message_id)
+        return CommitOutcome::committed;
+    // Numbers only grow: one below ours was never counted over it.
+    return actual.last < counted.next.last ? CommitOutcome::rolled_back : CommitOutcome::still_unknown;
 }
 
 std::exception_ptr Transaction::error_of(const StagedWrite& write, const Reason& reason) const {

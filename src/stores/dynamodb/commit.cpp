@@ -234,17 +234,29 @@ awaitable<CommitOutcome> Commit::look_for_witness() {
     if (!witness)
         co_return CommitOutcome::still_unknown;
     const bool is_certain = db_.boot_time() - last_sent_ >= longest_delay;
-    std::optional<Item> there;
+    CommitOutcome outcome = CommitOutcome::rolled_back;
     try {
-        there = co_await db_.get_item(witness->table, witness->key);
+        const std::optional<Item> there = co_await db_.get_item(witness->table, witness->key);
+        if (there && transaction_.is_witnessed_by(*there))
+            outcome = CommitOutcome::committed;
+        else if (!there && witness->may_be_deleted)
+            outcome = co_await look_at_counter();
     } catch (const Error&) {
         co_return CommitOutcome::still_unknown;
     }
-    if (there && transaction_.is_witnessed_by(*there)) {
+    if (outcome == CommitOutcome::committed)
         transaction_.count(db_.counters);
-        co_return CommitOutcome::committed;
-    }
-    co_return is_certain ? CommitOutcome::rolled_back : CommitOutcome::still_unknown;
+    else if (!is_certain)
+        outcome = CommitOutcome::still_unknown;
+    co_return outcome;
+}
+
+awaitable<CommitOutcome> Commit::look_at_counter() {
+    const std::vector<std::pair<std::string, Item>> counters = transaction_.counter_keys();
+    if (counters.empty())
+        co_return CommitOutcome::still_unknown;
+    const std::optional<Item> there = co_await db_.get_item(counters.front().first, counters.front().second);
+    co_return transaction_.outcome_by_counter(there);
 }
 
 }  // namespace txm::dynamodb::detail

@@ -42,6 +42,7 @@ private:
     Answer judge_refusal(const aws::ServiceError& refusal);
     awaitable<void> name_missing_table();
     awaitable<CommitOutcome> look_for_witness();
+    awaitable<CommitOutcome> look_at_counter();
     /// Whether the token still makes a repetition harmless.
     bool is_token_good() const;
     [[noreturn]] void give_up();

@@ -2,6 +2,7 @@
 
 #include "core/backoff.hpp"
 #include "core/fault_point.hpp"
+#include "stores/dynamodb/cancellation.hpp"
 #include "stores/dynamodb/json.hpp"
 #include "txm/error.hpp"
 
@@ -35,7 +36,7 @@ Answer answer_of(const aws::ServiceError& refusal) {
         const std::string_view code = reason.is_object() ? text_in(reason.get_object(), "Code") : std::string_view{};
         if (code == "ConditionalCheckFailed")
             answer.failed.push_back(number);
-        else if (code == "TransactionConflict" || code == "ProvisionedThroughputExceeded" || code == "ThrottlingError")
+        else if (is_passing(code))
             answer.may_pass = true;
         else if (!code.empty() && code != "None")
             throw refusal;

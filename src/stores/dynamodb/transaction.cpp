@@ -107,9 +107,9 @@ void Transaction::count(Counters& counters) const {
 std::optional<Transaction::Witness> Transaction::witness() const {
     for (const StagedWrite& write : writes_) {
         if (const auto* received = std::get_if<InboxRow>(&write))
-            return Witness{received->table, inbox_key(received->incoming.message_id, received->consumer)};
+            return Witness{received->table, inbox_key(received->incoming.message_id, received->consumer), false};
         if (const auto* sent = std::get_if<OutboxRow>(&write))
-            return Witness{sent->table->name, outbox_key(sent->message.message_id)};
+            return Witness{sent->table->name, outbox_key(sent->message.message_id), true};
     }
     return std::nullopt;
 }

@@ -79,9 +79,13 @@ public:
     struct Witness {
         std::string table;
         Item key;
+        bool
+            may_be_deleted;  ///< soon after the commit, as a message's row is when it was sent: its absence says nothing
     };
     std::optional<Witness> witness() const;
     bool is_witnessed_by(const Item& there) const;
+    /// What the first of counter_keys() says. @param there its item
+    CommitOutcome outcome_by_counter(const std::optional<Item>& there) const;
 
     std::size_t size() const noexcept { return writes_.size() + counted_.size(); }
     const std::vector<StagedWrite>& writes() const noexcept { return writes_; }
