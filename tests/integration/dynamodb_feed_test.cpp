@@ -217,6 +217,53 @@ TEST_F(DynamoDbFeed, an_owner_that_does_not_know_yet_that_it_is_none_any_more_wr
     EXPECT_FALSE(item(state_table(), dynamodb::detail::message_state_key(one.message_id)));
 }
 
+TEST_F(DynamoDbFeed, a_lease_that_was_taken_by_an_attempt_without_an_answer_is_known_as_ones_own) {
+    std::mutex mutex;
+    std::string member;
+    int updates = 0;
+    const FakeHttp server{[&](const HttpRequest& request) -> HttpAnswer {
+        const std::lock_guard lock{mutex};
+        const std::string action = request.header("x-amz-target");
+        if (action.ends_with("GetItem") && !member.empty())
+            return HttpAnswer{200,
+                              R"({"Item":{"PK":{"S":"LEASE"},"SK":{"S":"relay"},"Fence":{"N":"1"},"Version":{"N":"1"},)"
+                              R"("Released":{"BOOL":false},"Term":{"N":"3000"},"Member":{"S":")" +
+                                  member + R"("}}})"};
+        if (!action.ends_with("UpdateItem") || ++updates > 2)
+            return HttpAnswer{};
+        if (updates == 2)  // the same request again, after what its first attempt did
+            return HttpAnswer{
+                400, R"({"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"no"})"};
+        const auto begin = request.body.find(R"(":member":{"S":")") + 16;
+        member = request.body.substr(begin, request.body.find('"', begin) - begin);
+        return HttpAnswer::cut();
+    }};
+    dynamodb::Database db{database_options(server.endpoint())};
+    dynamodb::FeedOptions options = feed_options();
+    options.kind = dynamodb::FeedKind::poll;
+    dynamodb::OutboxFeed feed{db, options};
+    EXPECT_TRUE(sync_wait(feed.acquire()).clean_start) << "it was waited for until it was over";
+}
+
+TEST_F(DynamoDbFeed, a_table_with_replicas_is_refused_however_it_is_read) {
+    const FakeHttp server{[](const HttpRequest& request) {
+        const bool is_describe = request.header("x-amz-target").ends_with("DescribeTable");
+        return HttpAnswer{200, is_describe ? R"({"Table":{"Replicas":[{"RegionName":"us-east-1"}]}})" : "{}"};
+    }};
+    dynamodb::Database db{database_options(server.endpoint())};
+    for (const auto kind : {dynamodb::FeedKind::poll, dynamodb::FeedKind::tail}) {
+        dynamodb::FeedOptions options = feed_options();
+        options.kind = kind;
+        dynamodb::OutboxFeed feed{db, options};
+        try {
+            sync_wait(feed.acquire());
+            ADD_FAILURE() << "it was not refused";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Errc::invalid_configuration);
+        }
+    }
+}
+
 TEST_F(DynamoDbFeed, kill_9_frees_the_lease_at_once) {
     const std::string endpoint = Server::shared("dynamodb").endpoint();
     db_.reset();  // its thread does not come along into the other process

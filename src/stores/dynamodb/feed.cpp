@@ -53,7 +53,9 @@ awaitable<Fence> OutboxFeed::Impl::acquire() {
         if (taken_) {
             forget();
             is_tail_ = false;
-            if (options_.kind != FeedKind::poll)
+            if (options_.kind == FeedKind::poll)
+                co_await stream_.stream_of_table();  // a table with replicas is refused
+            else
                 is_tail_ = co_await stream_.open();
             must_walk_all_ = stream_.is_renewed();
             if (!is_tail_ && options_.kind == FeedKind::tail)

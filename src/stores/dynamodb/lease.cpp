@@ -79,9 +79,10 @@ boost::asio::awaitable<std::optional<Fence>> Lease::try_take() {
     fault::point("dynamodb_lease.take");
     unanswered_ = fence;
     const bool is_taken = co_await write(std::move(body));
-    unanswered_.reset();
+    // Refused may be the second attempt of a request whose first one took it and had no answer: the next look tells.
     if (!is_taken)
         co_return std::nullopt;
+    unanswered_.reset();
     fault::point("dynamodb_lease.taken");
     fence_ = fence.value;
     renewed_ = began;

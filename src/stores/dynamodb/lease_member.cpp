@@ -1,6 +1,8 @@
 #include "stores/dynamodb/lease_member.hpp"
 
+#include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <fstream>
 #include <mutex>
 #include <optional>
@@ -38,21 +40,25 @@ std::string pid_namespace() {
     return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : std::string("unknown");
 }
 
-// In clock ticks since the machine booted: tells a process from a later one that got its id. None: there is no such process,
-// or only what is left of one that nobody has waited for.
+// In clock ticks since the machine booted: tells a process from a later one that got its id. Empty: there is no such process,
+// or only what is left of one that nobody has waited for. None: a process of that id is hidden from this one.
 std::optional<std::string> start_time(const std::string& pid) {
     const std::string stat = first_line(("/proc/" + pid + "/stat").c_str());
     // The name, in brackets, may contain anything.
     const auto name_end = stat.rfind(')');
-    if (name_end == std::string::npos)
-        return std::nullopt;
+    if (name_end == std::string::npos) {
+        pid_t number = 0;
+        std::from_chars(pid.data(), pid.data() + pid.size(), number);
+        const bool is_none = number > 0 && ::kill(number, 0) != 0 && errno == ESRCH;
+        return is_none ? std::optional<std::string>{""} : std::nullopt;
+    }
     std::istringstream fields(stat.substr(name_end + 1));
     std::string field;
     constexpr int state = 3, start = 22;
     for (int number = state; number <= start; ++number) {
         fields >> field;
         if (number == state && (field == "Z" || field == "X"))
-            return std::nullopt;
+            return "";
     }
     return field;
 }
@@ -95,7 +101,10 @@ bool is_gone(std::string_view member) {
     const std::string here = place();
     if (boot + ' ' + space != here || here.find("unknown") != std::string::npos || start == "unknown")
         return false;
-    if (start_time(pid) != start)
+    const std::optional<std::string> started = start_time(pid);
+    if (!started)
+        return false;
+    if (*started != start)
         return true;
     if (pid != std::to_string(::getpid()))
         return false;

@@ -29,6 +29,9 @@ public:
 
     StreamReader(DatabaseImpl& db, const FeedTables& tables, const FeedMemory& memory, const FeedOptions& options);
 
+    /// The table's stream, if it has one. @throws Error(invalid_configuration) when the table has replicas that nobody named a
+    /// home for
+    boost::asio::awaitable<std::optional<std::string>> stream_of_table();
     /// Looks whether the table has a stream, and where reading it goes on.
     boost::asio::awaitable<bool> open();
     void close();
@@ -53,7 +56,6 @@ private:
     using Shards = std::map<std::string, StreamShard, std::less<>>;
 
     boost::asio::awaitable<boost::json::object> call(std::string action, std::string body);
-    boost::asio::awaitable<std::optional<std::string>> stream_of_table();
     boost::asio::awaitable<void> load_positions();
     /// True when shards are gone that were not read to their ends.
     boost::asio::awaitable<bool> discover();
