@@ -71,6 +71,7 @@ void Engine::send(Call& call) {
     }
     Transfer& transfer = *idle_.back();
     transfer.begin();
+    call.signed_at = std::chrono::system_clock::now() + clock_difference_;
     add_headers(transfer, call);
     transfer.set_up(call, call.options.timeout.value_or(options_.request_timeout));
     try {
@@ -87,7 +88,7 @@ void Engine::send(Call& call) {
 
 void Engine::add_headers(Transfer& transfer, const Call& call) {
     const CredentialsCache::Given& credentials = call.credentials;
-    const std::string timestamp = to_timestamp(std::chrono::system_clock::now() + clock_difference_);
+    const std::string timestamp = to_timestamp(call.signed_at);
     const std::string_view content_type = service_.protocol == Protocol::query
                                               ? "application/x-www-form-urlencoded; charset=utf-8"
                                               : "application/x-amz-json-1.0";
@@ -205,10 +206,10 @@ bool Engine::adopt_time(Call& call, const Answer& answer, ErrorKind kind) {
     const auto theirs = server_time(answer);
     if (!theirs || call.has_adopted_time)
         return false;
-    const auto difference = std::chrono::round<std::chrono::seconds>(*theirs - std::chrono::system_clock::now());
-    if (std::chrono::abs(difference - clock_difference_) < tolerated_difference)
+    // With the time that it was signed with: meanwhile others may have learned the service's, or this machine slept.
+    if (std::chrono::abs(*theirs - call.signed_at) < tolerated_difference)
         return false;
-    clock_difference_ = difference;
+    clock_difference_ = std::chrono::round<std::chrono::seconds>(*theirs - std::chrono::system_clock::now());
     call.has_adopted_time = true;
     return true;
 }

@@ -2,6 +2,9 @@
 
 #include "txm/timestamp.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
 #include <ctime>
 
 namespace txm::aws {
@@ -187,6 +190,41 @@ TEST(AwsRetry, TheServersTimeIsAdopted) {
     EXPECT_LE(so_far, 3U);
     EXPECT_TRUE(call(client).is_answered());
     EXPECT_EQ(fake.count(), so_far + 1);
+}
+
+TEST(AwsRetry, TheServersTimeIsAdoptedByAllThatAreUnderWay) {
+    const auto theirs = [] { return std::chrono::system_clock::now() + std::chrono::hours(1); };
+    const auto script = [&](const HttpRequest& request) {
+        const std::time_t time = std::chrono::system_clock::to_time_t(theirs());
+        std::tm parts{};
+        ::gmtime_r(&time, &parts);
+        char date[64], hour[16];
+        std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+        std::strftime(hour, sizeof hour, "%Y%m%dT%H", &parts);
+        if (request.header("x-amz-date").rfind(hour, 0) == 0)
+            return HttpAnswer().with("Date", date);
+        HttpAnswer no = refusal(400, "InvalidSignatureException", "Signature expired: … is now earlier than …");
+        no.with("Date", date);
+        no.delay = std::chrono::milliseconds(200);
+        return no;
+    };
+    FakeHttp fake(script);
+    Client client(options_for(fake), dynamodb);
+    boost::asio::io_context context;
+    int answered = 0;
+    std::string why;
+    for (int i = 0; i < 8; ++i)
+        boost::asio::co_spawn(context, client.call("A.B", "{}"), [&](std::exception_ptr e, const Response&) {
+            try {
+                if (e)
+                    std::rethrow_exception(e);
+                ++answered;
+            } catch (const Error& error) {
+                why = error.what() + std::string(" [") + error.code().message() + "]";
+            }
+        });
+    context.run();
+    EXPECT_EQ(answered, 8) << why;
 }
 
 TEST(AwsRetry, WhatAnOperatorHasToMendIsSaidOnce) {
