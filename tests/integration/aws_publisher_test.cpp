@@ -13,6 +13,7 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -247,6 +248,88 @@ TEST(SqsPublisher, an_encryption_key_that_cannot_be_used_is_an_outage_of_its_top
         EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("the key is disabled"));
         EXPECT_EQ(batch.report(0), Report::unknown) << answer;
     }
+}
+
+// No message is to blame: its topic is a good name.
+TEST(SqsPublisher, a_queue_that_cannot_be_made_is_an_outage_of_its_topic) {
+    for (const char* why : {"QueueNameExists", "InvalidAttributeValue", "UnsupportedOperation"}) {
+        const FakeHttp http{[&](const HttpRequest& request) {
+            const std::string target = request.header("x-amz-target");
+            if (target == "AmazonSQS.GetQueueUrl" && request.body.find("credit") != std::string::npos)
+                return HttpAnswer(400, R"({"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"})");
+            if (target == "AmazonSQS.CreateQueue")
+                return HttpAnswer(400, R"({"__type":"com.amazonaws.sqs#)" + std::string(why) + R"(","message":"no"})");
+            if (target == "AmazonSQS.GetQueueUrl")
+                return HttpAnswer(200, R"({"QueueUrl":"http://q/1/orders"})");
+            return HttpAnswer(200, R"({"Successful":[{"Id":"0"}]})");
+        }};
+        aws::SqsPublisher publisher{options_for(http)};
+        const std::vector sent{message("credit", "anna", "1"), message("orders", "bert", "2")};
+        PublishBatch batch(sent);
+        const std::string said = what(publish_async(publisher, batch));
+        EXPECT_THAT(said, HasSubstr("\"credit\""));
+        EXPECT_THAT(said, HasSubstr(why));
+        EXPECT_NE(batch.report(0), Report::refused);
+        EXPECT_EQ(batch.report(1), Report::acknowledged);
+    }
+}
+
+TEST(SnsPublisher, a_topic_that_cannot_be_made_is_an_outage_of_its_topic) {
+    const FakeHttp http{[](const HttpRequest& request) {
+        if (request.body.starts_with("Action=CreateTopic&") && request.body.find("credit") != std::string::npos)
+            return HttpAnswer(403,
+                              "<ErrorResponse><Error><Type>Sender</Type><Code>TopicLimitExceeded</Code>"
+                              "<Message>Topic limit exceeded</Message></Error></ErrorResponse>");
+        if (request.body.starts_with("Action=CreateTopic&"))
+            return HttpAnswer(200,
+                              "<CreateTopicResponse><CreateTopicResult><TopicArn>arn:aws:sns:us-east-1:1:orders"
+                              "</TopicArn></CreateTopicResult></CreateTopicResponse>");
+        if (request.body.starts_with("Action=ListTopics&"))
+            return HttpAnswer(200, "<ListTopicsResponse><ListTopicsResult></ListTopicsResult></ListTopicsResponse>");
+        return HttpAnswer(200,
+                          "<PublishBatchResponse><PublishBatchResult><Successful><member><Id>0</Id></member>"
+                          "</Successful></PublishBatchResult></PublishBatchResponse>");
+    }};
+    aws::SnsPublisher publisher{options_for(http)};
+    const std::vector sent{message("credit", "anna", "1"), message("orders", "bert", "2")};
+    PublishBatch batch(sent);
+    EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("TopicLimitExceeded"));
+    EXPECT_NE(batch.report(0), Report::refused);
+    EXPECT_EQ(batch.report(1), Report::acknowledged);
+}
+
+TEST(SqsPublisher, a_queue_that_somebody_made_meanwhile_is_found) {
+    std::atomic<bool> is_made = false;
+    const FakeHttp http{[&](const HttpRequest& request) {
+        const std::string target = request.header("x-amz-target");
+        if (target == "AmazonSQS.GetQueueUrl" && !is_made)
+            return HttpAnswer(400, R"({"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"})");
+        if (target == "AmazonSQS.CreateQueue") {
+            is_made = true;
+            return HttpAnswer(400, R"({"__type":"com.amazonaws.sqs#QueueNameExists","message":"other attributes"})");
+        }
+        if (target == "AmazonSQS.GetQueueUrl")
+            return HttpAnswer(200, R"({"QueueUrl":"http://q/1/orders"})");
+        return HttpAnswer(200, R"({"Successful":[{"Id":"0"}]})");
+    }};
+    aws::SqsPublisher publisher{options_for(http)};
+    const auto sent = messages(1);
+    PublishBatch batch(sent);
+    EXPECT_EQ(what(publish_async(publisher, batch)), "");
+    EXPECT_EQ(batch.report(0), Report::acknowledged);
+}
+
+// For a second or so after it was made.
+TEST(SqsPublisher, a_queue_that_is_not_there_yet_is_an_outage_of_its_topic) {
+    FakeSqs sqs;
+    sqs.whole_request = [](const json::object&) {
+        return HttpAnswer(400, R"({"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"})");
+    };
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    const auto sent = messages(1);
+    PublishBatch batch(sent);
+    EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("QueueDoesNotExist"));
+    EXPECT_NE(batch.report(0), Report::refused);
 }
 
 TEST(SqsPublisher, requests_are_small_enough) {

@@ -196,12 +196,14 @@ TEST(AwsSubscription, a_name_that_no_queue_can_have_is_refused) {
     EXPECT_THROW((aws::Subscription{{}, aws::SubscriptionOptions{broker}}), std::invalid_argument);
 }
 
+constexpr const char* no_queue = R"({"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"})";
+
 /// An SQS with one queue of many messages, which answers as it is told.
 class FakeQueue {
 public:
     FakeHttp http{[this](const HttpRequest& request) { return answer(request); }};
 
-    std::atomic<bool> fails_to_delete{false}, forgets_handles{false};
+    std::atomic<bool> fails_to_delete{false}, forgets_handles{false}, is_deleted{false};
 
     std::vector<std::size_t> deleted() const {
         const std::lock_guard lock(mutex_);
@@ -237,6 +239,8 @@ private:
         const auto& entries = body.at("Entries").as_array();
         if (target != "DeleteMessageBatch")
             return HttpAnswer(200, "{}");
+        if (is_deleted)
+            return HttpAnswer(400, no_queue);
         if (fails_to_delete)
             return HttpAnswer(503, R"({"__type":"ServiceUnavailable","message":"busy"})");
         boost::json::array done;
@@ -295,6 +299,14 @@ TEST(AwsSubscription, a_handle_that_is_no_good_any_more_ends_its_delivery) {
     EXPECT_NO_THROW(acknowledge(subscription, receive(subscription, 1)));
 }
 
+TEST(AwsSubscription, a_delivery_of_a_queue_that_is_gone_is_over) {
+    FakeQueue queue;
+    aws::Subscription subscription{{"orders"}, queue.options()};
+    const auto received = receive(subscription, 1);
+    queue.is_deleted = true;
+    EXPECT_NO_THROW(acknowledge(subscription, received));
+}
+
 // At any step of what it does in the beginning: an answer may have come that nobody looked at yet.
 TEST(AwsSubscription, may_end_while_it_looks_for_its_queues) {
     FakeQueue queue;
@@ -316,6 +328,53 @@ TEST(AwsSubscription, tells_how_often_it_must_be_extended) {
     options.visibility = std::chrono::seconds{6};
     const aws::Subscription subscription{{"orders"}, options};
     EXPECT_EQ(subscription.extend_within(), std::chrono::seconds{2});
+}
+
+// Also to those who make it and read nothing.
+TEST(AwsSubscription, a_queue_that_was_just_made_is_waited_for) {
+    std::atomic<int> asked = 0;
+    const FakeHttp http{[&](const HttpRequest& request) {
+        const std::string target = request.header("x-amz-target");
+        if (target == "AmazonSQS.GetQueueUrl")
+            return HttpAnswer(400, no_queue);
+        if (target == "AmazonSQS.CreateQueue")
+            return HttpAnswer(200, R"({"QueueUrl":"http://q/1/orders"})");
+        return ++asked < 3 ? HttpAnswer(400, no_queue) : HttpAnswer(200, "{}");
+    }};
+    FakeQueue unused;
+    aws::SubscriptionOptions options = unused.options();
+    options.broker.client.endpoint = http.endpoint();
+    EXPECT_NO_THROW(sync_wait(aws::subscribe({"orders"}, options)));
+    EXPECT_EQ(asked, 3);
+}
+
+TEST(AwsSubscription, a_queue_that_is_deleted_is_made_again_and_is_no_end) {
+    std::atomic<bool> is_deleted = false, is_made_again = false;
+    const FakeHttp http{[&](const HttpRequest& request) {
+        const std::string target = request.header("x-amz-target");
+        if (target == "AmazonSQS.CreateQueue")
+            is_made_again = true;
+        if (target == "AmazonSQS.ReceiveMessage" && !is_made_again)
+            is_deleted = true;
+        if (is_deleted && !is_made_again)
+            return HttpAnswer(400, no_queue);
+        if (target == "AmazonSQS.GetQueueUrl" || target == "AmazonSQS.CreateQueue")
+            return HttpAnswer(200, R"({"QueueUrl":"http://q/1/orders"})");
+        if (target == "AmazonSQS.ReceiveMessage")
+            return HttpAnswer(200, R"({"Messages":[{"MessageId":"1","ReceiptHandle":"1","Body":"hello"}]})");
+        return HttpAnswer(200, "{}");
+    }};
+    FakeQueue unused;
+    aws::SubscriptionOptions options = unused.options();
+    options.broker.client.endpoint = http.endpoint();
+    aws::Subscription subscription{{"orders"}, options};
+    try {
+        sync_wait(subscription.receive(1));
+        FAIL();
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code(), Errc::broker_unavailable) << e.what();
+    }
+    EXPECT_THAT(payloads(sync_wait(subscription.receive(1))), ElementsAre("hello"));
 }
 
 TEST(AwsSubscription, an_outage_is_told_and_is_no_end) {

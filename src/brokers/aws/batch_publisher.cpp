@@ -41,6 +41,17 @@ bool is_nowhere(const std::exception_ptr& problem) {
     }
 }
 
+/// What it is called is checked before: no message is to blame when it cannot be made.
+[[noreturn]] void throw_not_made(const char* service, const std::string& name, const std::exception_ptr& problem) {
+    try {
+        std::rethrow_exception(problem);
+    } catch (const Error& e) {
+        throw Error(Errc::broker_unavailable,
+                    std::string("no ") + service + " topic or queue \"" + name + "\" can be made: " + e.what(), {},
+                    e.native_code());
+    }
+}
+
 /// The messages in waves: the first of each aggregate, then the second …
 std::vector<std::vector<const StoredMessage*>> waves_of(const PublishBatch& batch) {
     std::vector<std::vector<const StoredMessage*>> waves;
@@ -119,7 +130,7 @@ awaitable<void> BatchPublisher::publish(PublishBatch& batch) {
 
     co_await asio::this_coro::throw_if_cancelled(throws);
     if (sending->problem)
-        std::rethrow_exception(as_unavailable(sending->problem));
+        std::rethrow_exception(as_unavailable(sending->problem, options_.create));
 }
 
 // The messages of the next request, which are the last of `messages`; empty when none is left. What no retry can make
@@ -216,7 +227,8 @@ awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, s
         }
         co_return;
     }
-    if (problem && (is_refusal(problem) || is_missing(problem) || is_nowhere(problem))) {
+    const bool is_gone = problem && is_missing(problem) && !options_.create;
+    if (problem && (is_refusal(problem) || is_gone || is_nowhere(problem))) {
         try {
             std::rethrow_exception(problem);
         } catch (const std::exception& e) {
@@ -255,7 +267,9 @@ awaitable<std::string> BatchPublisher::address_of(std::string topic) {
     } catch (...) {
         problem = std::current_exception();
     }
-    if (problem && !is_missing(problem))
+    if (problem && is_refusal(problem))
+        throw_not_made(target_->service(), name, problem);
+    if (problem && (!is_missing(problem) || options_.create))
         std::rethrow_exception(problem);
     if (address.empty())
         throw Error(Errc::invalid_message, std::string("there is no ") + target_->service() + " topic or queue \"" +

@@ -54,12 +54,19 @@ awaitable<void> HandleBatches::send(std::vector<Handle> handles) {
     try {
         results = co_await send_(receipts);
     } catch (...) {
-        problem = as_unavailable(std::current_exception());
+        problem = std::current_exception();
+    }
+    // A queue that is gone has no deliveries that could come again.
+    if (problem && is_missing(problem)) {
+        problem = nullptr;
+        EntryResult done;
+        done.is_done = true;
+        results.assign(handles.size(), done);
     }
     --running_;
     flush();
     for (std::size_t i = 0; i < handles.size(); ++i) {
-        std::exception_ptr failure = problem;
+        std::exception_ptr failure = problem ? as_unavailable(problem, false) : nullptr;
         // Whose handle is no good any more comes again as a delivery of its own: nothing is left to do for this one.
         if (!failure && !results[i].is_done && !results[i].is_senders_fault)
             failure = std::make_exception_ptr(

@@ -250,7 +250,7 @@ void Reader::failed(Queue& queue, std::exception_ptr problem) {
     queue.retry_at = steady_clock::now() + backoff_.after(++queue.failures);
     if (is_missing(problem))
         queue.url.clear();  // deleted since it was prepared
-    error_ = as_unavailable(problem);
+    error_ = as_unavailable(problem, options_.broker.create);
 }
 
 void Reader::acknowledge(std::uint64_t token, Done done) {

@@ -6,9 +6,13 @@
 #include "core/fault_point.hpp"
 #include "txm/error.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 
 #include <charconv>
+#include <chrono>
 
 namespace txm::aws::detail {
 namespace {
@@ -17,6 +21,7 @@ namespace json = boost::json;
 
 // Receives per attempt: what a process that is killed, or a visibility that ran out, may use up.
 constexpr int receives_per_attempt = 10;
+constexpr int looks_at_new_queue = 25;
 
 std::string attribute(const QueueAttributes& attributes, std::string_view name) {
     const auto found = attributes.find(name);
@@ -85,6 +90,26 @@ void refuse_standard_queue(const std::string& topic_arn, const std::string& queu
                     ", whose order it would lose: unsubscribe it; txm makes a FIFO queue");
 }
 
+// SQS says for a second or so that a queue that was just made does not exist.
+awaitable<QueueAttributes> attributes_of(Sqs& sqs, const BrokerOptions& options, std::string url) {
+    boost::asio::steady_timer pause{co_await boost::asio::this_coro::executor};
+    for (int left = options.create ? looks_at_new_queue : 0;; --left) {
+        std::exception_ptr problem;
+        QueueAttributes attributes;
+        try {
+            attributes = co_await sqs.attributes(url);
+        } catch (...) {
+            problem = std::current_exception();
+        }
+        if (!problem)
+            co_return attributes;
+        if (left == 0 || !is_missing(problem))
+            std::rethrow_exception(problem);
+        pause.expires_after(std::chrono::milliseconds{200});
+        co_await pause.async_wait(boost::asio::use_awaitable);
+    }
+}
+
 awaitable<void> connect(Sqs& sqs, Sns& sns, const SubscriptionOptions& options, std::string topic, std::string url,
                         QueueAttributes attributes) {
     const std::string queue_arn = attribute(attributes, "QueueArn");
@@ -135,7 +160,23 @@ awaitable<std::string> find_queue(Sqs& sqs, const BrokerOptions& options, std::s
         attributes.emplace("FifoThroughputLimit", "perMessageGroupId");
     }
     fault::point("aws.before_create");
-    co_return co_await sqs.create(std::move(name), std::move(attributes));
+    std::exception_ptr refusal;
+    try {
+        url = co_await sqs.create(name, std::move(attributes));
+    } catch (...) {
+        refusal = std::current_exception();
+    }
+    if (!refusal)
+        co_return url;
+    if (!is_refusal(refusal))
+        std::rethrow_exception(refusal);
+    // Somebody has just made one with other attributes; it is as good.
+    try {
+        co_return co_await sqs.find(std::move(name));
+    } catch (...) {
+        problem = std::current_exception();
+    }
+    std::rethrow_exception(is_missing(problem) ? refusal : problem);
 }
 
 awaitable<std::string> find_topic(Sns& sns, const BrokerOptions& options, std::string name) {
@@ -170,7 +211,7 @@ awaitable<std::string> prepare_queue(Sqs& sqs, Sns& sns, const SubscriptionOptio
                     "there is no queue " + name + " in the region: `txm migrate --broker` makes it");
     if (problem)
         std::rethrow_exception(problem);
-    QueueAttributes attributes = co_await sqs.attributes(url);
+    QueueAttributes attributes = co_await attributes_of(sqs, options.broker, url);
     check_redrive_policy(name, attributes, options.max_attempts);
     if (options.behind_sns && options.broker.create)
         co_await connect(sqs, sns, options, std::move(topic), url, std::move(attributes));

@@ -170,7 +170,7 @@ awaitable<void> subscribe(std::vector<std::string> topics, SubscriptionOptions o
         for (const std::string& topic : topics)
             co_await prepare_queue(sqs, sns, options, topic);
     } catch (...) {
-        problem = as_unavailable(std::current_exception());
+        problem = as_unavailable(std::current_exception(), true);
     }
     if (problem)
         std::rethrow_exception(problem);

@@ -21,13 +21,14 @@ const ServiceError* service_error(const std::exception_ptr& error) {
 
 }  // namespace
 
-std::exception_ptr as_unavailable(const std::exception_ptr& error) {
+std::exception_ptr as_unavailable(const std::exception_ptr& error, bool creates) {
     try {
         std::rethrow_exception(error);
     } catch (const ServiceError& e) {
         // What is denied here may be allowed elsewhere: other topics and queues go on meanwhile. Credentials that are no good
-        // anywhere are for their owner to mend.
-        if (e.code() == Errc::store_unavailable || kind_of(e.type()) == ErrorKind::denied)
+        // anywhere are for their owner to mend. A queue that exists already, and was not found, was made a moment ago.
+        if (e.code() == Errc::store_unavailable || kind_of(e.type()) == ErrorKind::denied ||
+            (creates && (e.code() == Errc::schema_missing || e.type() == "QueueNameExists")))
             return std::make_exception_ptr(Error(Errc::broker_unavailable, e.what(), {}, e.type()));
         return error;
     } catch (const UnansweredError& e) {

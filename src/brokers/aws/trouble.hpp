@@ -7,7 +7,8 @@ namespace txm::aws::detail {
 
 /// What went wrong, as the relay and the consumer know it: Error(broker_unavailable) for all that waiting can mend, and for
 /// a missing permission, which may be that of one topic among many. Anything else as it is.
-std::exception_ptr as_unavailable(const std::exception_ptr& error);
+/// @param creates what is missing is made at the next try
+std::exception_ptr as_unavailable(const std::exception_ptr& error, bool creates);
 
 /// The topic or queue does not exist.
 bool is_missing(const std::exception_ptr& error);
