@@ -32,7 +32,7 @@ public:
 
 /// Publishes a message of topic T to the SNS topic `<prefix>T`. Ten messages a request, many requests at once, never two of
 /// one aggregate. A message that is too large, or whose topic can have no such name, is refused before it is sent.
-/// *Cancellation*: publish() ends when its requests have.
+/// *Cancellation*: publish() ends at once; what was not answered is unknown, as is what others publish with it at that moment.
 class SnsPublisher final : public txm::Publisher {
 public:
     /// No I/O.

@@ -8,8 +8,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -19,6 +22,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <thread>
 
 namespace txm::test {
 namespace {
@@ -330,6 +334,92 @@ TEST(SqsPublisher, a_queue_that_is_not_there_yet_is_an_outage_of_its_topic) {
     PublishBatch batch(sent);
     EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("QueueDoesNotExist"));
     EXPECT_NE(batch.report(0), Report::refused);
+}
+
+/// An SQS that takes requests to send and does not answer them, as long as it lives.
+class SilentSqs {
+public:
+    ~SilentSqs() {
+        const std::lock_guard lock(mutex_);
+        is_over_ = true;
+        changed_.notify_all();
+    }
+
+    aws::BrokerOptions options() const {
+        aws::BrokerOptions options = options_for(http);
+        options.client.request_timeout = std::chrono::seconds{1};
+        options.client.max_connections = 4;
+        options.client.max_attempts = 1;
+        return options;
+    }
+
+private:
+    HttpAnswer answer(const HttpRequest& request) {
+        if (request.header("x-amz-target") == "AmazonSQS.GetQueueUrl")
+            return HttpAnswer(200, R"({"QueueUrl":"http://q/1/orders"})");
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return is_over_; });
+        return HttpAnswer();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool is_over_ = false;
+
+public:
+    FakeHttp http{[this](const HttpRequest& request) { return answer(request); }};
+};
+
+TEST(SqsPublisher, an_outage_is_found_out_once) {
+    SilentSqs sqs;
+    aws::SqsPublisher publisher{sqs.options()};
+    const auto sent = messages(512);
+    PublishBatch batch(sent);
+    EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("no answer"));
+    for (std::size_t i = 0; i < sent.size(); ++i)
+        ASSERT_NE(batch.report(i), Report::refused);
+    // As many as there are connections, some more that were ready, and one that asked for the queue: 52 are needed for all.
+    EXPECT_LT(sqs.http.count(), 20U);
+}
+
+TEST(SqsPublisher, cancelled_it_waits_for_no_answer) {
+    SilentSqs sqs;
+    aws::BrokerOptions options = sqs.options();
+    options.client.request_timeout = std::chrono::seconds{20};
+    aws::SqsPublisher publisher{options};
+    const auto sent = messages(512);
+    PublishBatch batch(sent);
+    boost::asio::io_context context;
+    boost::asio::cancellation_signal cancellation;
+    std::exception_ptr problem;
+    boost::asio::co_spawn(context, publisher.publish(batch),
+                          boost::asio::bind_cancellation_slot(cancellation.slot(),
+                                                              [&](std::exception_ptr e) { problem = e; }));
+    std::jthread canceller([&] {
+        EXPECT_TRUE(sqs.http.wait_for(5));
+        boost::asio::post(context, [&] { cancellation.emit(boost::asio::cancellation_type::terminal); });
+    });
+    context.run();
+    EXPECT_THAT(what(problem), HasSubstr("was closed before"));
+    EXPECT_EQ(sqs.http.count(), 5U);
+}
+
+// A relay that was given up is not the last one that a program has.
+TEST(SqsPublisher, what_follows_one_that_was_cancelled_is_sent) {
+    FakeSqs sqs;
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    const auto sent = messages(20);
+    PublishBatch cancelled(sent), batch(sent);
+    boost::asio::io_context context;
+    boost::asio::cancellation_signal cancellation;
+    boost::asio::co_spawn(
+        context, publisher.publish(cancelled),
+        boost::asio::bind_cancellation_slot(cancellation.slot(), [](const std::exception_ptr&) {}));
+    boost::asio::post(context, [&] { cancellation.emit(boost::asio::cancellation_type::terminal); });
+    context.run();
+    EXPECT_EQ(what(publish_async(publisher, batch)), "");
+    for (std::size_t i = 0; i < sent.size(); ++i)
+        EXPECT_EQ(batch.report(i), Report::acknowledged);
 }
 
 TEST(SqsPublisher, requests_are_small_enough) {

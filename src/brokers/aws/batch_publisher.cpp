@@ -5,11 +5,14 @@
 #include "core/signal.hpp"
 #include "txm/error.hpp"
 
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <set>
 #include <utility>
 
 namespace txm::aws::detail {
@@ -84,6 +87,8 @@ struct BatchPublisher::Sending {
     txm::detail::Signal changed;
     std::size_t running = 0;
     std::exception_ptr problem;
+    std::set<std::string, std::less<>> failing;  ///< topics of which a request failed: the next would fail, too
+    bool is_cancelled = false;
 };
 
 // A few more than connections, so that one is ready when a connection becomes free.
@@ -100,13 +105,13 @@ awaitable<void> BatchPublisher::publish(PublishBatch& batch) {
     const auto self = shared_from_this();
     const auto executor = co_await asio::this_coro::executor;
     const auto sending = std::make_shared<Sending>(batch, executor);
-    // The requests use the batch: a cancelled caller waits for them, too.
+    // The requests use the batch: one who is cancelled waits for their end, too, but not for answers.
     const bool throws = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
 
     std::vector<bool> is_sent(batch.size());
     const auto waves = waves_of(batch);
-    for (std::size_t wave = 0; wave < waves.size(); ++wave) {
+    for (std::size_t wave = 0; wave < waves.size() && !sending->is_cancelled; ++wave) {
         Messages messages = waves[wave];
         if (wave > 0) {
             std::unordered_map<std::string_view, bool> flows;
@@ -124,8 +129,12 @@ awaitable<void> BatchPublisher::publish(PublishBatch& batch) {
             topics[message->topic].push_back(message);
         for (auto& [topic, of_topic] : topics)
             spawn(sending, send_topic(sending, std::move(of_topic)));
-        while (sending->running > 0)
+        while (sending->running > 0) {
             co_await sending->changed.wait();
+            const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+            if (state.cancelled() != asio::cancellation_type::none && !std::exchange(sending->is_cancelled, true))
+                target_->cut_off();
+        }
     }
 
     co_await asio::this_coro::throw_if_cancelled(throws);
@@ -185,6 +194,8 @@ awaitable<void> BatchPublisher::send_topic(std::shared_ptr<Sending> sending, Mes
     std::ranges::reverse(messages);
     while (!messages.empty()) {
         Turn turn = co_await turns_.take();
+        if (sending->is_cancelled || sending->failing.contains(topic))
+            co_return;
         Entries request = take_request(sending->batch, messages);
         if (!request.empty())
             spawn(sending, send_request(sending, topic, std::move(request), false, std::move(turn)));
@@ -199,6 +210,8 @@ awaitable<void> BatchPublisher::send_again(std::shared_ptr<Sending> sending, std
 
 awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, std::string topic, Entries entries,
                                              bool is_second_try, Turn) {
+    if (sending->is_cancelled)
+        co_return;
     std::vector<const WireMessage*> messages;
     messages.reserve(entries.size());
     for (const Entry& entry : entries)
@@ -237,8 +250,10 @@ awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, s
         }
         co_return;
     }
-    if (problem)
+    if (problem) {
+        sending->failing.insert(std::move(topic));
         std::rethrow_exception(problem);
+    }
     std::string unknown;
     for (std::size_t i = 0; i < entries.size(); ++i) {
         const StoredMessage& message = *entries[i].message;

@@ -32,11 +32,39 @@ public:
 
     virtual awaitable<std::vector<EntryResult>> send(const std::string& address,
                                                      std::span<const WireMessage* const> messages) = 0;
+
+    /// Fails what is under way. What comes later is not concerned.
+    virtual void cut_off() noexcept = 0;
+};
+
+/// A client of a service that can be cut off and goes on with another.
+template <class Service>
+class Renewable {
+public:
+    explicit Renewable(const ClientOptions& options) : options_(options), current_(std::make_shared<Service>(options)) {}
+
+    /// Keep it while it is used.
+    std::shared_ptr<Service> get() const { return current_; }
+
+    void cut_off() noexcept {
+        const std::shared_ptr<Service> old = current_;
+        try {
+            current_ = std::make_shared<Service>(options_);
+        } catch (...) {
+            // What comes later fails, too.
+        }
+        old->close();
+    }
+
+private:
+    const ClientOptions options_;
+    std::shared_ptr<Service> current_;
 };
 
 /// Splits batches into requests and sends these at the same time: at most ten messages and 256 KiB each, and never two of
 /// one aggregate, neither in one request nor at once: the second one is sent when the first one is acknowledged.
-/// A request is made when there is a connection for it: what waits is not copied.
+/// A request is made when there is a connection for it: what waits is not copied. Once a request of a topic has failed, no
+/// more of that topic are made. One who cancels waits for no answer.
 class BatchPublisher : public std::enable_shared_from_this<BatchPublisher> {
 public:
     BatchPublisher(std::unique_ptr<Target> target, BrokerOptions options);

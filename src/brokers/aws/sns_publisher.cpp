@@ -17,16 +17,22 @@ public:
     std::size_t max_message() const noexcept override { return 262'144; }
     std::string name_of(std::string_view topic) const override { return topic_name(options_, topic); }
 
-    awaitable<std::string> look_up(std::string name) override { return find_topic(sns_, options_, std::move(name)); }
+    awaitable<std::string> look_up(std::string name) override {
+        const auto sns = sns_.get();
+        co_return co_await find_topic(*sns, options_, std::move(name));
+    }
 
     awaitable<std::vector<EntryResult>> send(const std::string& address,
                                              std::span<const WireMessage* const> messages) override {
-        return sns_.publish(address, messages);
+        const auto sns = sns_.get();
+        co_return co_await sns->publish(address, messages);
     }
+
+    void cut_off() noexcept override { sns_.cut_off(); }
 
 private:
     const BrokerOptions options_;
-    Sns sns_;
+    Renewable<Sns> sns_;
 };
 
 }  // namespace

@@ -17,16 +17,22 @@ public:
     std::size_t max_message() const noexcept override { return 1'048'576; }
     std::string name_of(std::string_view topic) const override { return queue_name(options_, topic); }
 
-    awaitable<std::string> look_up(std::string name) override { return find_queue(sqs_, options_, std::move(name)); }
+    awaitable<std::string> look_up(std::string name) override {
+        const auto sqs = sqs_.get();
+        co_return co_await find_queue(*sqs, options_, std::move(name));
+    }
 
     awaitable<std::vector<EntryResult>> send(const std::string& address,
                                              std::span<const WireMessage* const> messages) override {
-        return sqs_.send(address, messages);
+        const auto sqs = sqs_.get();
+        co_return co_await sqs->send(address, messages);
     }
+
+    void cut_off() noexcept override { sqs_.cut_off(); }
 
 private:
     const BrokerOptions options_;
-    Sqs sqs_;
+    Renewable<Sqs> sqs_;
 };
 
 }  // namespace
