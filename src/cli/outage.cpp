@@ -10,11 +10,11 @@ Outage::Outage(const boost::asio::any_io_executor& executor, std::optional<std::
 
 void Outage::failed(const std::string& why) {
     why_ = why;
-    if (is_down_.exchange(true) || !patience_)
+    if (is_down_.exchange(true) || !patience_ || has_ended_)
         return;
     timer_.expires_after(*patience_);
     timer_.async_wait([this](const boost::system::error_code& error) {
-        if (!error && is_down_)
+        if (!error && is_down_ && !has_ended_)
             give_up_("the broker was unreachable for the --timeout: " + why_);
     });
 }
@@ -25,6 +25,7 @@ void Outage::recovered() {
 }
 
 void Outage::end() {
+    has_ended_ = true;
     timer_.cancel();
 }
 

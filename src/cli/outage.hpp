@@ -24,7 +24,7 @@ public:
 
     void failed(const std::string& why);
     void recovered();
-    /// Waits for nothing any more.
+    /// Waits for nothing any more, whatever fails later.
     void end();
 
     bool is_down() const noexcept { return is_down_; }
@@ -35,6 +35,7 @@ private:
     boost::asio::steady_timer timer_;
     std::string why_;
     std::atomic<bool> is_down_{false};
+    bool has_ended_ = false;
 };
 
 /// A publisher whose outages are noted. *Lifetime*: both must outlive it.

@@ -2,7 +2,11 @@
 
 #include <httplib.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
 #include <functional>
+#include <mutex>
 #include <thread>
 
 namespace txm::cli_test {
@@ -111,6 +115,42 @@ TEST_F(CliAwsTrouble, KeysInAUrlAreRefusedAndNotShown) {
     expect_told(txm({"relay", "--store", at("http://127.0.0.1:1"), "--broker",
                      "sns://AKIAEXAMPLE:" + secret + "@eu-west-1/shop-"}),
                 2, "AWS_ACCESS_KEY_ID");
+}
+
+// Not even for as long as --timeout says, which is about what is still to be sent.
+TEST_F(CliAwsTrouble, AStoppedRelayWaitsForNoAnswer) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool is_asked = false, is_over = false;
+    httplib::Server silent;
+    silent.Post(".*", [&](const httplib::Request&, httplib::Response&) {
+        std::unique_lock lock{mutex};
+        is_asked = true;
+        changed.notify_all();
+        changed.wait(lock, [&] { return is_over; });
+    });
+    const int port = silent.bind_to_any_port("127.0.0.1");
+    std::thread thread{[&] { silent.listen_after_bind(); }};
+
+    ASSERT_EQ(txm({"migrate", "--store", "sqlite:orders.db"}).code, 0);
+    ASSERT_EQ(txm({"publish", "--store", "sqlite:orders.db"}, lines(10)).code, 0);
+    Program relay{scratch, start({"relay", "--store", "sqlite:orders.db", "--broker",
+                                  "sns://eu-west-1/x-?endpoint=http://127.0.0.1:" + std::to_string(port), "--timeout",
+                                  "20s"})};
+    {
+        std::unique_lock lock{mutex};
+        EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds{60}, [&] { return is_asked; })) << relay.err();
+    }
+    relay.signal(SIGTERM);
+    EXPECT_EQ(relay.wait(), 0) << relay.err();
+    EXPECT_EQ(relay.err().find("unreachable"), std::string::npos) << relay.err();
+    {
+        const std::lock_guard lock{mutex};
+        is_over = true;
+        changed.notify_all();
+    }
+    silent.stop();
+    thread.join();
 }
 
 // txm() looks for them in whatever was written.
