@@ -210,6 +210,8 @@ public:
         return deleted_;
     }
 
+    int extended() const { return extended_; }
+
     aws::SubscriptionOptions options() const {
         aws::ClientOptions client{"us-east-1"};
         client.endpoint = http.endpoint();
@@ -237,6 +239,8 @@ private:
             return HttpAnswer(200, boost::json::serialize(boost::json::object{{"Messages", messages}}));
         }
         const auto& entries = body.at("Entries").as_array();
+        if (target == "ChangeMessageVisibilityBatch")
+            ++extended_;
         if (target != "DeleteMessageBatch")
             return HttpAnswer(200, "{}");
         if (is_deleted)
@@ -255,7 +259,7 @@ private:
             200, boost::json::serialize(boost::json::object{{forgets_handles ? "Failed" : "Successful", done}}));
     }
 
-    std::atomic<int> last_{0};
+    std::atomic<int> last_{0}, extended_{0};
     mutable std::mutex mutex_;
     std::vector<std::size_t> deleted_;
 };
@@ -375,6 +379,22 @@ TEST(AwsSubscription, a_queue_that_is_deleted_is_made_again_and_is_no_end) {
         EXPECT_EQ(e.code(), Errc::broker_unavailable) << e.what();
     }
     EXPECT_THAT(payloads(sync_wait(subscription.receive(1))), ElementsAre("hello"));
+}
+
+TEST(AwsSubscription, the_shortest_visibility_is_extended_in_time) {
+    FakeQueue queue;
+    aws::SubscriptionOptions options = queue.options();
+    options.visibility = std::chrono::seconds{1};
+    aws::Subscription subscription{{"orders"}, options};
+    const auto received = receive(subscription, 1);
+    ASSERT_THAT(received, SizeIs(1));
+    // As a consumer does: twice, and others see the message only after the third time.
+    for (int i = 0; i < 2; ++i) {
+        std::this_thread::sleep_for(subscription.extend_within() + std::chrono::milliseconds{20});
+        sync_wait(subscription.extend(received[0]));
+    }
+    acknowledge(subscription, received);  // behind what it was told before
+    EXPECT_GT(queue.extended(), 0);
 }
 
 TEST(AwsSubscription, an_outage_is_told_and_is_no_end) {

@@ -285,7 +285,8 @@ void Reader::extend(std::uint64_t token) {
     if (handle == in_flight_.end())
         return;
     const Time now = steady_clock::now();
-    if (handle->second.visible_at - now > options_.visibility * 2 / 3)
+    // In milliseconds: two thirds of one second are none in whole seconds.
+    if (handle->second.visible_at - now > std::chrono::milliseconds(options_.visibility) * 2 / 3)
         return;
     fault::point("aws.before_extend");
     const Time visible_at = std::exchange(handle->second.visible_at, now + options_.visibility);
