@@ -2,6 +2,7 @@
 #include "brokers/aws/sqs.hpp"
 #include "support/aws_names.hpp"
 #include "support/broker_messages.hpp"
+#include "support/fake_http.hpp"
 #include "support/server.hpp"
 #include "txm/aws.hpp"
 #include "txm/error.hpp"
@@ -11,6 +12,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <functional>
 
 namespace txm::test {
@@ -142,6 +144,35 @@ TEST_P(AwsSetUp, a_queue_that_was_made_is_read_without_more_rights) {
     reading.broker.create = false;
     aws::Subscription subscription{{"orders"}, reading};
     EXPECT_THAT(receive(subscription, 1), SizeIs(1));
+}
+
+// ListSubscriptionsByTopic shows `Deleted` for some time, and `PendingConfirmation` for what nobody will confirm.
+TEST(AwsSetUpOfASubscription, one_that_is_none_does_not_count) {
+    const FakeHttp http{[](const HttpRequest& request) {
+        const std::string target = request.header("x-amz-target");
+        if (target == "AmazonSQS.GetQueueUrl")
+            return HttpAnswer(200, R"({"QueueUrl":"http://q/1/orders--default"})");
+        if (!target.empty())
+            return HttpAnswer(200, R"({"Attributes":{"QueueArn":"arn:aws:sqs:us-east-1:1:orders--default"}})");
+        if (request.body.starts_with("Action=CreateTopic&"))
+            return HttpAnswer(200,
+                              "<CreateTopicResponse><CreateTopicResult><TopicArn>arn:aws:sns:us-east-1:1:orders"
+                              "</TopicArn></CreateTopicResult></CreateTopicResponse>");
+        if (request.body.starts_with("Action=Subscribe&"))
+            return HttpAnswer(200, "<SubscribeResponse><SubscribeResult/></SubscribeResponse>");
+        return HttpAnswer(200,
+                          "<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult><Subscriptions><member>"
+                          "<SubscriptionArn>Deleted</SubscriptionArn>"
+                          "<Endpoint>arn:aws:sqs:us-east-1:1:orders--default</Endpoint></member></Subscriptions>"
+                          "</ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>");
+    }};
+    aws::ClientOptions client{"us-east-1"};
+    client.endpoint = http.endpoint();
+    client.credentials = aws::Credentials{"test", "test"};
+    sync_wait(aws::subscribe({"orders"}, aws::SubscriptionOptions{aws::BrokerOptions{client}}));
+    const auto requests = http.requests();
+    EXPECT_TRUE(std::ranges::any_of(
+        requests, [](const HttpRequest& request) { return request.body.starts_with("Action=Subscribe&"); }));
 }
 
 }  // namespace

@@ -161,9 +161,12 @@ awaitable<std::string> Sns::find_subscription(std::string topic_arn, std::string
             form.add("NextToken", next);
         const Response answer = co_await client_.call({}, std::move(form).take());
         const Answer parsed(answer.body, "ListSubscriptionsByTopic");
-        for (const pugi::xml_node member : parsed.result.child("Subscriptions").children(members))
-            if (queue_arn == member.child_value("Endpoint"))
-                co_return member.child_value("SubscriptionArn");
+        for (const pugi::xml_node member : parsed.result.child("Subscriptions").children(members)) {
+            // `Deleted` and `PendingConfirmation` are none.
+            const std::string arn = member.child_value("SubscriptionArn");
+            if (queue_arn == member.child_value("Endpoint") && arn.starts_with("arn:"))
+                co_return arn;
+        }
         next = parsed.result.child_value("NextToken");
     } while (!next.empty());
     co_return std::string{};
