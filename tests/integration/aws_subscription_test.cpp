@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -395,6 +396,63 @@ TEST(AwsSubscription, the_shortest_visibility_is_extended_in_time) {
     }
     acknowledge(subscription, received);  // behind what it was told before
     EXPECT_GT(queue.extended(), 0);
+}
+
+// An error of a poll that nobody was told of, and that is over.
+TEST(AwsSubscription, an_outage_that_is_over_is_not_told) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int polls = 0;
+    const FakeHttp http{[&](const HttpRequest& request) {
+        const std::string target = request.header("x-amz-target");
+        if (target == "AmazonSQS.GetQueueUrl")
+            return HttpAnswer(200, R"({"QueueUrl":"http://q/1/orders"})");
+        if (target != "AmazonSQS.ReceiveMessage")
+            return HttpAnswer(200, "{}");
+        std::unique_lock lock(mutex);
+        const int poll = ++polls;
+        changed.notify_all();
+        boost::json::array messages;
+        for (int i = 0; i < (poll == 1 ? 10 : 1); ++i) {
+            const std::string id = std::to_string(10 * poll + i);
+            messages.push_back(boost::json::object{{"MessageId", id}, {"ReceiptHandle", id}, {"Body", id}});
+        }
+        HttpAnswer answer(200, boost::json::serialize(boost::json::object{{"Messages", messages}}));
+        if (poll == 2 || poll == 3)
+            changed.wait(lock, [&] { return polls < 0; });
+        if (poll == 2)
+            return HttpAnswer(503, R"({"__type":"ServiceUnavailable","message":"down"})");
+        answer.delay = std::chrono::milliseconds{poll == 3 ? 500 : 0};  // behind the other's
+        return answer;
+    }};
+    FakeQueue unused;
+    aws::SubscriptionOptions options = unused.options();
+    options.broker.client.endpoint = http.endpoint();
+    aws::Subscription subscription{{"orders"}, options};
+    ASSERT_THAT(receive(subscription, 10), SizeIs(10));  // a full poll: two at once are worth it from now on
+    std::jthread receiver([&] { EXPECT_THAT(sync_wait(subscription.receive(20)), SizeIs(0)); });
+    {
+        std::unique_lock lock(mutex);
+        ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds{10}, [&] { return polls == 3; }));
+    }
+    subscription.interrupt();
+    receiver.join();
+    {
+        const std::lock_guard lock(mutex);
+        polls = -1000;
+        changed.notify_all();
+    }
+    std::this_thread::sleep_for(std::chrono::seconds{1});  // nobody waits for what comes now
+    std::vector<Delivery> received;
+    while (received.empty()) {
+        try {
+            received = sync_wait(subscription.receive(1));
+        } catch (const Error&) {
+            // told while it was still on
+        }
+    }
+    EXPECT_THAT(payloads(received), ElementsAre("30"));
+    EXPECT_THAT(sync_wait(subscription.receive(1)), SizeIs(1));
 }
 
 TEST(AwsSubscription, an_outage_is_told_and_is_no_end) {

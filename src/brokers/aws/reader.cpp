@@ -44,6 +44,7 @@ struct Reader::Queue {
     std::size_t polls = 0;
     std::size_t parallel = 1;  ///< polls that it is worth
     int failures = 0;
+    std::exception_ptr error{};  ///< of the last poll, as long as nobody was told of it
     Time retry_at{};
     Time empty_from{};  ///< when the last poll of a drain began that brought nothing
     std::shared_ptr<HandleBatches> deletions{}, extensions{};
@@ -158,8 +159,9 @@ bool Reader::serve() {
             in_flight_.erase(handle);  // others may have it by now: it comes again
         ready_.pop_front();
     }
-    if (request_->deliveries.empty() && error_)
-        request_->error = std::exchange(error_, nullptr);
+    for (const auto& queue : queues_)
+        if (request_->deliveries.empty() && !request_->error)
+            request_->error = std::exchange(queue->error, nullptr);
     if (request_->deliveries.empty() && !request_->error && !is_drained())
         return false;
     answer();
@@ -211,6 +213,7 @@ awaitable<void> Reader::fetch(Queue& queue, std::size_t max) {
     std::vector<Received> messages = co_await open().receive(queue.url, std::move(request));
     fault::point("aws.received");
     queue.failures = 0;
+    queue.error = nullptr;
     const Time now = steady_clock::now();
     if (messages.size() == max)
         queue.parallel = std::clamp<std::size_t>(2 * queue.parallel, 1, std::max<std::size_t>(1, options_.max_polls));
@@ -250,7 +253,7 @@ void Reader::failed(Queue& queue, std::exception_ptr problem) {
     queue.retry_at = steady_clock::now() + backoff_.after(++queue.failures);
     if (is_missing(problem))
         queue.url.clear();  // deleted since it was prepared
-    error_ = as_unavailable(problem, options_.broker.create);
+    queue.error = as_unavailable(problem, options_.broker.create);
 }
 
 void Reader::acknowledge(std::uint64_t token, Done done) {

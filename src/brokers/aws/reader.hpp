@@ -87,7 +87,6 @@ private:
     std::size_t asked_ = 0;                                ///< messages that polls under way may bring
     std::unordered_map<std::uint64_t, Handle> in_flight_;  ///< by token; those that are ready, too
     std::uint64_t last_token_ = 0;
-    std::exception_ptr error_;
     bool is_interrupted_ = false, is_draining_ = false, is_closing_ = false, is_ended_ = false;
     txm::detail::Backoff backoff_{std::chrono::milliseconds{100}, std::chrono::milliseconds{5'000}};
     std::chrono::milliseconds close_time_{};
