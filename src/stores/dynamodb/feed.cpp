@@ -82,8 +82,9 @@ void OutboxFeed::Impl::forget() {
     pool_.clear();
     pool_bytes_ = 0;
     walk_at_ = Clock::now();
+    walked_at_ = {};
     look_at_lanes_at_ = {};
-    must_walk_all_ = false;
+    must_walk_all_ = is_walking_all_ = false;
     next_due_.reset();
     lanes_changed_ = true;
 }

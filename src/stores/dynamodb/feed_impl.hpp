@@ -52,10 +52,15 @@ private:
     awaitable<void> gather();
     awaitable<void> walk_index();
     void hear(detail::Candidate candidate);
-    awaitable<void> sort_out();
+    void must_walk_all();
+    awaitable<bool> sort_out();
     awaitable<bool> look_at_rows();
     awaitable<void> put_aside();
     awaitable<bool> look_at_predecessors();
+    void let_payloads_go();
+    void let_go_what_waits();
+    bool has_room() const;
+    std::size_t rows_that_fit() const;
     awaitable<Runs> read_runs(std::size_t max);
     awaitable<void> read_run(detail::DueLane lane, std::size_t limit, LaneRun& result);
     Clock::duration idle_time() const;
@@ -85,9 +90,11 @@ private:
     // Of the coroutine in read().
     std::vector<detail::Candidate> pool_;  // heard of, and not ready
     std::size_t pool_bytes_ = 0;           // of payload in it, or more
+    std::size_t row_bytes_ = 1;            // of payload, as those had it that were read last
     bool is_tail_ = false;
-    Clock::time_point walk_at_{};
-    bool must_walk_all_ = false;  // not only what is too old to come from the stream
+    Clock::time_point walk_at_{}, walked_at_{};
+    bool must_walk_all_ = false;   // the next walk: not only what is too old to come from the stream
+    bool is_walking_all_ = false;  // the one that has begun
     std::optional<Timestamp> next_due_;
     Clock::time_point look_at_lanes_at_{};
 

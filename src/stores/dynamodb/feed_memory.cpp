@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <unordered_set>
 #include <utility>
 
 namespace txm::dynamodb::detail {
@@ -38,24 +39,35 @@ std::vector<Candidate> FeedMemory::begin_read() {
     return again;
 }
 
-void FeedMemory::make_ready(std::vector<Candidate>& candidates) {
+bool FeedMemory::make_ready(std::vector<Candidate>& candidates) {
     Chain::sort(candidates);
+    std::unordered_set<Uuid> due;
     const Lock lock{mutex_};
+    const auto is_next = [&](const Candidate& candidate) {
+        if (chain_.is_next(candidate) || (candidate.is_checked && chain_.is_past(candidate)))
+            return true;
+        const auto previous = open_.find(candidate.previous);
+        return previous != open_.end() && previous->second == Stage::passed;
+    };
     std::erase_if(candidates, [&](Candidate& candidate) {
         const StoredMessage& message = candidate.message;
+        candidate.is_due = false;
         if (!candidate.is_read || blocked_.contains(message.aggregate_id))
             return false;
-        if (!chain_.is_next(candidate) && !(candidate.is_checked && chain_.is_past(candidate))) {
-            const auto previous = open_.find(candidate.previous);
-            if (previous == open_.end() || previous->second != Stage::passed)
-                return false;
+        const bool is_turn = is_next(candidate);
+        if (candidate.is_light && (is_turn || due.contains(candidate.previous))) {
+            candidate.is_due = true;
+            due.insert(message.message_id);
         }
+        if (candidate.is_light || !is_turn)
+            return false;
         chain_.passed(message.aggregate_id, message.sequence);
         open_[message.message_id] = Stage::passed;
         ready_bytes_ += message.payload.size();
         ready_.push_back(std::move(candidate));
         return true;
     });
+    return !due.empty();
 }
 
 std::size_t FeedMemory::ready() const {

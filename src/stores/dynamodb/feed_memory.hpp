@@ -27,8 +27,9 @@ public:
     /// was given and came back without being parked.
     std::vector<Candidate> begin_read();
 
-    /// Moves candidates whose predecessors are given, or known to be settled, to what is ready. Keeps the others.
-    void make_ready(std::vector<Candidate>& candidates);
+    /// Moves candidates whose predecessors are given, or known to be settled, to what is ready. Keeps the others. Of light ones
+    /// says which rows must be read first, and of what comes behind them, too; true when there are any.
+    bool make_ready(std::vector<Candidate>& candidates);
     std::size_t ready() const;
     std::size_t ready_bytes() const;
     bool is_past(const Candidate& candidate);

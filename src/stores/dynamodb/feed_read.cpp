@@ -28,10 +28,26 @@ constexpr auto longest_behind = 10min;
 constexpr std::size_t most_bytes = std::size_t{4} << 20;
 constexpr std::size_t rows_at_once = 100;
 
+// Then what is ready is given, and what is new is heard of, before that goes on.
+constexpr int rounds_at_once = 16;
+// The index shows a chain's start sooner than so many questions one after the other.
+constexpr int most_steps = 8;
+
 // A lane that comes back is given in runs: long enough to be quick with a gapless broker, short enough that 100,000
 // parked messages neither fill memory nor keep others waiting.
 constexpr std::size_t max_run = 64;
 constexpr std::size_t runs_at_once = 16;
+
+bool is_ripe(const Candidate& candidate, std::chrono::steady_clock::time_point time) {
+    return candidate.is_checked || time - candidate.found_at >= wait_for_predecessor;
+}
+
+std::size_t bytes_a_row(const std::vector<FeedRow>& rows) {
+    std::size_t bytes = 0;
+    for (const FeedRow& row : rows)
+        bytes += row.candidate.message.payload.size();
+    return std::max<std::size_t>(1, bytes / std::max<std::size_t>(1, rows.size()));
+}
 
 }  // namespace
 
@@ -47,14 +63,15 @@ awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::read(std::size_t max, st
         Runs runs = co_await read_runs(max);
         if (memory_.ready() < max && pool_.size() < most_in_pool)
             co_await gather();
-        co_await sort_out();
+        const bool has_more = co_await sort_out();
         fault::point("dynamodb_feed.read");
         std::vector<StoredMessage> messages = memory_.give(std::move(runs), max, max_bytes);
         if (!messages.empty())
             co_return messages;
         if (is_tail_)
             co_await save_positions(false);
-        co_await wait_.wait_for(idle_time());
+        if (!has_more)
+            co_await wait_.wait_for(idle_time());
     }
 }
 
@@ -71,56 +88,109 @@ awaitable<void> OutboxFeed::Impl::gather() {
     if (is_tail_) {
         const StreamReader::Hear hear_of = [this](Candidate candidate) { hear(std::move(candidate)); };
         const bool is_lossy = co_await stream_.read(hear_of);
-        if (is_lossy) {
-            walk_at_ = {};
-            must_walk_all_ = true;
-        }
+        if (is_lossy)
+            must_walk_all();
     }
     // While there is more to read, the stream itself shows what is in the index, in an order that needs no memory. A relay
     // that never catches up looks for what its stream may have left out all the same.
-    const bool waits_for_stream =
-        is_tail_ && !must_walk_all_ && stream_.is_behind() && Clock::now() < walk_at_ + longest_behind;
+    const bool waits_for_stream = is_tail_ && !must_walk_all_ && !is_walking_all_ && stream_.is_behind() &&
+                                  Clock::now() < walk_at_ + longest_behind;
     if (!waits_for_stream && (Clock::now() >= walk_at_ || !index_.is_at_start()))
         co_await walk_index();
+}
+
+// One walk after the other, but not without a pause: the index may be slow to show what is missing.
+void OutboxFeed::Impl::must_walk_all() {
+    must_walk_all_ = true;
+    walk_at_ = std::min(walk_at_, walked_at_ + options_.poll_interval);
 }
 
 // With a stream it finds what that did not show, without one it finds everything.
 awaitable<void> OutboxFeed::Impl::walk_index() {
     const bool is_sweep = is_tail_ && stream_.is_open();
+    if (index_.is_at_start()) {
+        is_walking_all_ = must_walk_all_ || !is_sweep;
+        must_walk_all_ = false;
+    }
     do {
-        const auto min_age = is_sweep && !must_walk_all_ ? options_.sweep_age : 0ms;
+        const auto min_age = is_walking_all_ ? 0ms : options_.sweep_age;
         const std::vector<std::string> keys = co_await index_.next_page(min_age, rows_of_a_page);
         for (const std::string& key : keys)
             hear(candidate_of(key));
     } while (!index_.is_at_start() && pool_.size() < rows_of_a_page && !is_sweep);
     if (!index_.is_at_start())
         co_return;
-    must_walk_all_ = false;
-    walk_at_ = Clock::now() + (is_sweep ? options_.sweep_interval : options_.poll_interval);
+    is_walking_all_ = false;
+    walked_at_ = Clock::now();
+    walk_at_ = walked_at_ + (is_sweep && !must_walk_all_ ? options_.sweep_interval : options_.poll_interval);
 }
 
-awaitable<void> OutboxFeed::Impl::sort_out() {
-    while (!pool_.empty()) {
+// Whatever the order in which members of a lane are heard of, it comes to an end, and the pool stays small. What waits for
+// others is let go when it fills the pool; the index shows it again. A walk through all of the index shows the first member of
+// each lane, too: nothing comes before that, one question tells so, and what was not asked for is not let go. So each walk
+// gives at least one message of each lane. True when there is more to do at once.
+awaitable<bool> OutboxFeed::Impl::sort_out() {
+    bool is_news = !pool_.empty();
+    int steps = 0;
+    for (int round = 0; is_news && has_room() && round < rounds_at_once; ++round) {
         const bool has_read = co_await look_at_rows();
         co_await put_aside();
-        memory_.make_ready(pool_);
-        const bool is_news = co_await look_at_predecessors();
-        if (!is_news && !has_read)
-            break;
+        const bool is_due = memory_.make_ready(pool_);
+        let_payloads_go();
+        const std::size_t before = pool_.size();
+        is_news = co_await look_at_predecessors();
+        is_news = is_news || has_read || is_due;
+        steps += pool_.size() > before ? 1 : 0;
     }
-    pool_bytes_ = 0;
-    for (const Candidate& candidate : pool_)
-        pool_bytes_ += candidate.message.payload.size();
+    if (steps >= most_steps)
+        must_walk_all();
+    if (!is_news && pool_.size() >= most_in_pool)
+        let_go_what_waits();
+    co_return is_news;
 }
 
-// Reads the rows of those that were only heard of, or that seem to have been given before. False when it read none.
+bool OutboxFeed::Impl::has_room() const {
+    return memory_.ready_bytes() < most_bytes;
+}
+
+std::size_t OutboxFeed::Impl::rows_that_fit() const {
+    const std::size_t ready = std::min(memory_.ready_bytes(), most_bytes);
+    return std::clamp<std::size_t>((most_bytes - ready) / row_bytes_, 1, rows_at_once);
+}
+
+void OutboxFeed::Impl::let_payloads_go() {
+    pool_bytes_ = 0;
+    for (Candidate& candidate : pool_) {
+        const std::size_t bytes = candidate.message.payload.size();
+        if (candidate.is_read && pool_bytes_ + bytes > most_bytes)
+            candidate = light(std::move(candidate));
+        else
+            pool_bytes_ += bytes;
+    }
+}
+
+void OutboxFeed::Impl::let_go_what_waits() {
+    const std::size_t before = pool_.size();
+    std::erase_if(pool_, [this, time = Clock::now()](const Candidate& candidate) {
+        if (!candidate.is_read || !is_ripe(candidate, time) || memory_.is_being_blocked(candidate.message.aggregate_id))
+            return false;
+        memory_.close(candidate.message.message_id);
+        return true;
+    });
+    if (pool_.size() < before)
+        must_walk_all();
+}
+
+// Reads the rows of those that were only heard of, that seem to have been given before, or whose turn it is. False when it
+// read none.
 awaitable<bool> OutboxFeed::Impl::look_at_rows() {
     std::vector<std::size_t> places;
     std::vector<std::string> keys;
-    const bool has_room = memory_.ready_bytes() < most_bytes;
-    for (std::size_t i = 0; i < pool_.size() && has_room && keys.size() < rows_at_once; ++i) {
+    const std::size_t most = rows_that_fit();
+    for (std::size_t i = 0; i < pool_.size() && keys.size() < most; ++i) {
         const Candidate& candidate = pool_[i];
-        if (!candidate.is_checked && (!candidate.is_read || memory_.is_past(candidate))) {
+        const bool is_unsure = !candidate.is_checked && (!candidate.is_read || memory_.is_past(candidate));
+        if (is_unsure || candidate.is_due) {
             places.push_back(i);
             keys.push_back(candidate.row_key);
         }
@@ -128,6 +198,7 @@ awaitable<bool> OutboxFeed::Impl::look_at_rows() {
     if (places.empty())
         co_return false;
     std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(keys));
+    row_bytes_ = bytes_a_row(rows);
     for (std::size_t i = 0; i < places.size(); ++i) {
         Candidate& candidate = pool_[places[i]];
         if (rows[i].state == RowState::pending) {
@@ -175,29 +246,33 @@ awaitable<void> OutboxFeed::Impl::put_aside() {
 awaitable<bool> OutboxFeed::Impl::look_at_predecessors() {
     const Clock::time_point time = Clock::now();
     std::vector<std::size_t> places;
-    std::vector<std::string> keys;
     for (std::size_t i = 0; i < pool_.size(); ++i) {
         const Candidate& candidate = pool_[i];
-        const bool is_ripe = candidate.is_checked || time - candidate.found_at >= wait_for_predecessor;
-        if (is_ripe && candidate.is_read && !candidate.previous.is_nil() && !memory_.is_open(candidate.previous) &&
-            !memory_.is_being_blocked(candidate.message.aggregate_id)) {
+        if (candidate.is_read && is_ripe(candidate, time) && !candidate.previous.is_nil() &&
+            !memory_.is_open(candidate.previous) && !memory_.is_being_blocked(candidate.message.aggregate_id))
             places.push_back(i);
-            keys.push_back(key_of(candidate.previous));
-        }
     }
-    if (places.empty())
-        co_return false;
-    std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(keys));
+    // Step by step back to its start a chain comes slowly. While the index is walked that shows it.
+    const bool may_step = !is_walking_all_ && pool_.size() < most_in_pool;
     bool is_news = false;
-    for (std::size_t i = 0; i < places.size(); ++i) {
-        FeedRow& row = rows[i];
-        if (row.state == RowState::settled || row.state == RowState::dead) {
-            memory_.note_next(pool_[places[i]]);
-            is_news = true;
-        } else if (row.state == RowState::pending && memory_.open(row.candidate.message.message_id)) {
-            pool_.push_back(std::move(row.candidate));
-            is_news = true;
+    for (std::size_t first = 0; first < places.size();) {
+        const std::size_t end = std::min(places.size(), first + rows_that_fit());
+        std::vector<std::string> keys;
+        for (std::size_t i = first; i < end; ++i)
+            keys.push_back(key_of(pool_[places[i]].previous));
+        std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(keys));
+        row_bytes_ = bytes_a_row(rows);
+        for (FeedRow& row : rows) {
+            const Candidate& successor = pool_[places[first++]];
+            if (row.state == RowState::settled || row.state == RowState::dead) {
+                memory_.note_next(successor);
+                is_news = true;
+            } else if (may_step && row.state == RowState::pending && memory_.open(row.candidate.message.message_id)) {
+                pool_.push_back(std::move(row.candidate));
+                is_news = true;
+            }
         }
+        let_payloads_go();
     }
     co_return is_news;
 }
