@@ -122,6 +122,40 @@ TEST_F(DynamoDbRenewedStream, is_opened_again_when_that_failed_the_first_time) {
     EXPECT_THAT(take(relay, 1), ElementsAre("a3"));
 }
 
+TEST_F(DynamoDbRenewedStream, loses_nothing_though_its_first_shard_cannot_be_read_at_once) {
+    dynamodb::OutboxFeed feed{*db_, stream_options(streams_)};
+    FeedReader relay{feed};
+    relay.acquire();
+    insert("shard-1", publish("a", "a1"));
+    EXPECT_THAT(take(relay, 1), ElementsAre("a1"));
+    publish("a", "a2");
+    disable_stream();
+    enable_stream();
+    streams_.refuse_next("GetShardIterator");
+    EXPECT_THROW(relay.read(), Error);
+    EXPECT_THAT(take(relay, 1), ElementsAre("a2"));
+}
+
+TEST_F(DynamoDbStream, what_one_shard_has_lost_is_found_in_the_table_though_another_cannot_be_read_at_once) {
+    insert("shard-1", publish("a", "a1"));
+    {
+        dynamodb::OutboxFeed feed{*db_, stream_options(streams_)};
+        FeedReader relay{feed};
+        relay.acquire();
+        EXPECT_THAT(take(relay, 1), ElementsAre("a1"));
+        relay.release();
+    }
+    insert("shard-1", publish("a", "a2"));
+    streams_.trim("shard-1");
+    streams_.add_shard("shard-2");
+    dynamodb::OutboxFeed feed{*db_, stream_options(streams_)};
+    FeedReader relay{feed};
+    relay.acquire();
+    streams_.refuse_next("GetRecords");  // of the second: an iterator of the first says what is lost
+    EXPECT_THROW(relay.read(), Error);
+    EXPECT_THAT(take(relay, 1), ElementsAre("a2"));
+}
+
 TEST_F(DynamoDbStream, shards_that_are_listed_in_pages_are_all_read) {
     streams_.list_in_pages_of(2);
     for (const char* shard : {"shard-2", "shard-3", "shard-4", "shard-5"})

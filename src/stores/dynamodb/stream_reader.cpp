@@ -135,7 +135,7 @@ boost::asio::awaitable<void> StreamReader::load_positions() {
     is_renewed_ = !is_known && !items.empty();
 }
 
-boost::asio::awaitable<bool> StreamReader::discover() {
+boost::asio::awaitable<void> StreamReader::discover() {
     std::set<std::string> listed;
     std::string last;
     do {
@@ -166,18 +166,17 @@ boost::asio::awaitable<bool> StreamReader::discover() {
         }
     } while (!last.empty());
     discover_at_ = Clock::now() + discover_interval;
-    bool is_lossy = false;
     const std::lock_guard lock{mutex_};
     for (auto shard = shards_.begin(); shard != shards_.end();) {
         if (listed.contains(shard->first)) {
             ++shard;
             continue;
         }
-        is_lossy = is_lossy || !shard->second.is_finished;
+        if (!shard->second.is_finished)
+            is_lossy_ = true;
         obsolete_.push_back(arn_ + '#' + shard->first);
         shard = shards_.erase(shard);
     }
-    co_return is_lossy;
 }
 
 // Parents before children; those of which nothing is left are finished.
@@ -204,17 +203,16 @@ bool StreamReader::is_behind() const {
 }
 
 boost::asio::awaitable<bool> StreamReader::read(Hear hear) {
-    bool is_lossy = false;
     if (Clock::now() >= discover_at_) {
         std::optional<std::string> arn = co_await stream_of_table();
         if (!arn || *arn != arn_) {
             // The stream was made anew: the old one may have ended with records that were never read.
+            is_lossy_ = true;
             const bool is_open = co_await open();
             if (!is_open)
                 discover_at_ = Clock::now() + discover_interval;
-            is_lossy = true;
         } else {
-            is_lossy = co_await discover();
+            co_await discover();
         }
     }
     std::vector<StreamShard*> due;
@@ -223,18 +221,15 @@ boost::asio::awaitable<bool> StreamReader::read(Hear hear) {
         if (may_read(shard) && shard.next_read <= now)
             due.push_back(&shard);
     }
-    if (due.empty())
-        co_return is_lossy;
-    const std::size_t limit = std::clamp<std::size_t>(records_at_once / due.size(), 100, 1000);
-    // Not vector<bool>: each is written by a coroutine of its own.
-    std::vector<char> lossy(due.size(), 0);
+    const std::size_t limit =
+        std::clamp<std::size_t>(records_at_once / std::max<std::size_t>(1, due.size()), 100, 1000);
     for (std::size_t first = 0; first < due.size(); first += shards_at_once) {
         std::vector<boost::asio::awaitable<void>> reads;
         for (std::size_t i = first; i < std::min(due.size(), first + shards_at_once); ++i)
-            reads.push_back(read_shard(*due[i], limit, hear, lossy[i]));
+            reads.push_back(read_shard(*due[i], limit, hear));
         co_await together(std::move(reads));
     }
-    co_return is_lossy || std::ranges::find(lossy, 1) != lossy.end();
+    co_return is_lossy_.exchange(false);
 }
 
 boost::asio::awaitable<bool> StreamReader::take_iterator(StreamShard& shard) {
@@ -255,8 +250,7 @@ boost::asio::awaitable<bool> StreamReader::take_iterator(StreamShard& shard) {
     co_return !shard.iterator.empty();
 }
 
-boost::asio::awaitable<void> StreamReader::read_shard(StreamShard& shard, std::size_t limit, const Hear& hear,
-                                                      char& is_lossy) {
+boost::asio::awaitable<void> StreamReader::read_shard(StreamShard& shard, std::size_t limit, const Hear& hear) {
     std::optional<aws::ServiceError> refusal;
     boost::json::object answer;
     std::size_t size = 0;
@@ -285,14 +279,14 @@ boost::asio::awaitable<void> StreamReader::read_shard(StreamShard& shard, std::s
         const std::lock_guard lock{mutex_};
         shard.iterator.clear();
         shard.position = ShardPosition{};
-        is_lossy = 1;
+        is_lossy_ = true;
         co_return;
     }
     if (is_of_type(refusal, "ResourceNotFoundException")) {
         shard.iterator.clear();
         shard.is_finished = true;
         discover_at_ = {};
-        is_lossy = 1;
+        is_lossy_ = true;
         co_return;
     }
     if (refusal)

@@ -9,6 +9,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -40,8 +41,8 @@ public:
     /// there was none, is in the table only.
     bool is_renewed() const noexcept { return is_renewed_; }
 
-    /// Reads what is there. Tells of each message that may have to be sent. True when something may have been lost, so that the
-    /// table must be looked at.
+    /// Reads what is there. Tells of each message that may have to be sent. True when something may have been lost, now or by a
+    /// call that failed, so that the table must be looked at.
     boost::asio::awaitable<bool> read(Hear hear);
     /// There was more to read when it was last looked at.
     bool is_behind() const;
@@ -57,9 +58,8 @@ private:
 
     boost::asio::awaitable<boost::json::object> call(std::string action, std::string body);
     boost::asio::awaitable<void> load_positions();
-    /// True when shards are gone that were not read to their ends.
-    boost::asio::awaitable<bool> discover();
-    boost::asio::awaitable<void> read_shard(StreamShard& shard, std::size_t limit, const Hear& hear, char& is_lossy);
+    boost::asio::awaitable<void> discover();
+    boost::asio::awaitable<void> read_shard(StreamShard& shard, std::size_t limit, const Hear& hear);
     boost::asio::awaitable<bool> take_iterator(StreamShard& shard);
     void take_record(StreamShard& shard, const boost::json::object& record, const Hear& hear);
     bool may_read(const StreamShard& shard) const;
@@ -72,6 +72,7 @@ private:
 
     std::string arn_;
     bool is_renewed_ = false;
+    std::atomic<bool> is_lossy_{false};  // until read() has said so; shards are read beside each other
     Clock::time_point discover_at_{};
     mutable std::mutex mutex_;  // for the shards' positions
     Shards shards_;
