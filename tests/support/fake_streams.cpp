@@ -66,6 +66,16 @@ void FakeStreams::refuse_next(const std::string& action) {
     refused_ = "DynamoDBStreams_20120810." + action;
 }
 
+void FakeStreams::break_shard(const std::string& id) {
+    const std::lock_guard lock{mutex_};
+    shards_.at(id).is_broken = true;
+}
+
+void FakeStreams::mend_shard(const std::string& id) {
+    const std::lock_guard lock{mutex_};
+    shards_.at(id).is_broken = false;
+}
+
 void FakeStreams::disable() {
     const std::lock_guard lock{mutex_};
     for (auto& [id, shard] : shards_)
@@ -187,6 +197,8 @@ HttpAnswer FakeStreams::records(const std::string& body) {
     if (found == shards_.end())
         return refusal("ResourceNotFoundException");
     Shard& shard = found->second;
+    if (shard.is_broken)
+        return HttpAnswer{500, R"({"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError"})"};
     if (place < shard.trimmed)
         return refusal("TrimmedDataAccessException");
     std::string json;

@@ -32,6 +32,9 @@ public:
     void list_in_pages_of(std::size_t shards);
     /// The next call of that action fails.
     void refuse_next(const std::string& action);
+    /// Reading it fails, as it does when a service is out of order.
+    void break_shard(const std::string& id);
+    void mend_shard(const std::string& id);
     /// The table's stream was disabled: its shards end. It stays readable.
     void disable();
     /// A new stream, which only readers that ask for it see; shards are added to it from now on.
@@ -55,6 +58,7 @@ private:
         std::vector<std::pair<std::string, std::string>> records{};  // sequence number, JSON
         std::size_t trimmed = 0;
         bool is_ended = false;
+        bool is_broken = false;
         std::size_t empty_reads = 0;
         std::vector<std::string> starts{};
     };

@@ -82,7 +82,7 @@ void OutboxFeed::Impl::forget() {
     pool_.clear();
     pool_bytes_ = 0;
     walk_at_ = Clock::now();
-    walked_at_ = {};
+    stream_at_ = walked_at_ = {};
     look_at_lanes_at_ = {};
     must_walk_all_ = is_walking_all_ = false;
     next_due_.reset();

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -49,7 +50,8 @@ private:
     };
 
     // What read() does.
-    awaitable<void> gather();
+    awaitable<std::exception_ptr> gather();
+    awaitable<std::exception_ptr> read_stream();
     awaitable<void> walk_index();
     void hear(detail::Candidate candidate);
     void must_walk_all();
@@ -92,6 +94,7 @@ private:
     std::size_t pool_bytes_ = 0;           // of payload in it, or more
     std::size_t row_bytes_ = 1;            // of payload, as those had it that were read last
     bool is_tail_ = false;
+    Clock::time_point stream_at_{};  // not before: it was not available
     Clock::time_point walk_at_{}, walked_at_{};
     bool must_walk_all_ = false;   // the next walk: not only what is too old to come from the stream
     bool is_walking_all_ = false;  // the one that has begun

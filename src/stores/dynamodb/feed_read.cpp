@@ -3,8 +3,10 @@
 #include "core/fault_point.hpp"
 #include "stores/dynamodb/outbox_row.hpp"
 #include "stores/dynamodb/together.hpp"
+#include "txm/error.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <set>
 #include <utility>
 
@@ -23,6 +25,9 @@ constexpr auto wait_for_predecessor = 200ms;
 constexpr std::size_t most_in_pool = 2000;
 constexpr std::size_t rows_of_a_page = 500;
 constexpr auto longest_behind = 10min;
+
+// A stream that is not available is asked again after that, or after as long as it took to find out.
+constexpr auto stream_pause = 2s;
 
 // Of payload in memory. Beyond it the keys are enough; a row is read when it is nearly its turn. A row has at most 400 kB.
 constexpr std::size_t most_bytes = std::size_t{4} << 20;
@@ -61,13 +66,16 @@ awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::read(std::size_t max, st
             pool_.push_back(std::move(candidate));
         // First: a lane that ends here is blocked no more when what came last is sorted out.
         Runs runs = co_await read_runs(max);
+        std::exception_ptr failure;
         if (memory_.ready() < max && pool_.size() < most_in_pool)
-            co_await gather();
+            failure = co_await gather();
         const bool has_more = co_await sort_out();
         fault::point("dynamodb_feed.read");
         std::vector<StoredMessage> messages = memory_.give(std::move(runs), max, max_bytes);
         if (!messages.empty())
             co_return messages;
+        if (failure)
+            std::rethrow_exception(failure);
         if (is_tail_)
             co_await save_positions(false);
         if (!has_more)
@@ -84,19 +92,37 @@ void OutboxFeed::Impl::hear(Candidate candidate) {
     pool_.push_back(std::move(candidate));
 }
 
-awaitable<void> OutboxFeed::Impl::gather() {
-    if (is_tail_) {
-        const StreamReader::Hear hear_of = [this](Candidate candidate) { hear(std::move(candidate)); };
-        const bool is_lossy = co_await stream_.read(hear_of);
-        if (is_lossy)
-            must_walk_all();
-    }
+// What was not available, though what else there is was gathered.
+awaitable<std::exception_ptr> OutboxFeed::Impl::gather() {
+    std::exception_ptr failure;
+    if (is_tail_ && Clock::now() >= stream_at_)
+        failure = co_await read_stream();
+    // The index shows what the stream cannot.
+    if (Clock::now() < stream_at_)
+        must_walk_all();
     // While there is more to read, the stream itself shows what is in the index, in an order that needs no memory. A relay
     // that never catches up looks for what its stream may have left out all the same.
     const bool waits_for_stream = is_tail_ && !must_walk_all_ && !is_walking_all_ && stream_.is_behind() &&
                                   Clock::now() < walk_at_ + longest_behind;
     if (!waits_for_stream && (Clock::now() >= walk_at_ || !index_.is_at_start()))
         co_await walk_index();
+    co_return failure;
+}
+
+awaitable<std::exception_ptr> OutboxFeed::Impl::read_stream() {
+    const Clock::time_point begin = Clock::now();
+    const StreamReader::Hear hear_of = [this](Candidate candidate) { hear(std::move(candidate)); };
+    try {
+        const bool is_lossy = co_await stream_.read(hear_of);
+        if (is_lossy)
+            must_walk_all();
+    } catch (const Error& e) {
+        if (e.code() != Errc::store_unavailable)
+            throw;
+        stream_at_ = Clock::now() + std::max<Clock::duration>(stream_pause, Clock::now() - begin);
+        co_return std::current_exception();
+    }
+    co_return std::exception_ptr{};
 }
 
 // One walk after the other, but not without a pause: the index may be slow to show what is missing.
@@ -122,7 +148,8 @@ awaitable<void> OutboxFeed::Impl::walk_index() {
         co_return;
     is_walking_all_ = false;
     walked_at_ = Clock::now();
-    walk_at_ = walked_at_ + (is_sweep && !must_walk_all_ ? options_.sweep_interval : options_.poll_interval);
+    const bool has_time = is_sweep && !must_walk_all_ && walked_at_ >= stream_at_;
+    walk_at_ = walked_at_ + (has_time ? options_.sweep_interval : options_.poll_interval);
 }
 
 // Whatever the order in which members of a lane are heard of, it comes to an end, and the pool stays small. What waits for
@@ -369,7 +396,7 @@ OutboxFeed::Impl::Clock::duration OutboxFeed::Impl::idle_time() const {
     Clock::time_point end = std::min(look_at_lanes_at_, Clock::now() + lease_.until_renewal());
     end = std::min(end, walk_at_);
     if (is_tail_)
-        end = std::min(end, stream_.next_read());
+        end = std::min(end, std::max(stream_at_, stream_.next_read()));
     for (const Candidate& candidate : pool_)
         end = std::min(end, std::max(candidate.found_at + wait_for_predecessor, Clock::now() + 10ms));
     if (next_due_)

@@ -37,6 +37,13 @@ constexpr std::size_t shards_at_once = 4;
 constexpr std::size_t records_at_once = 2000;
 constexpr std::size_t bytes_at_once = std::size_t{1} << 20;
 
+// The table knows what a stream cannot tell now: nobody waits long for that.
+aws::CallOptions soon() {
+    aws::CallOptions options;
+    options.max_attempts = 2;
+    return options;
+}
+
 aws::ClientOptions streams_client(const DatabaseImpl& db, const FeedOptions& options) {
     aws::ClientOptions client = db.options.client;
     if (!options.streams_endpoint.empty())
@@ -59,7 +66,7 @@ StreamReader::StreamReader(DatabaseImpl& db, const FeedTables& tables, const Fee
       client_(streams_client(db, options), aws::Service{"dynamodb", "streams.dynamodb"}) {}
 
 boost::asio::awaitable<boost::json::object> StreamReader::call(std::string action, std::string body) {
-    const aws::Response answer = co_await client_.call(api + action, std::move(body));
+    const aws::Response answer = co_await client_.call(api + action, std::move(body), soon());
     co_return parse_object(answer.body);
 }
 
@@ -67,7 +74,7 @@ boost::asio::awaitable<std::optional<std::string>> StreamReader::stream_of_table
     std::string body = R"({"TableName":)";
     append_text(body, tables_.outbox);
     body += '}';
-    const boost::json::object answer = co_await db_.request("DescribeTable", std::move(body));
+    const boost::json::object answer = co_await db_.request("DescribeTable", std::move(body), soon());
     std::optional<std::string> arn;
     const boost::json::value* table = answer.if_contains("Table");
     if (table && table->is_object()) {
@@ -263,7 +270,7 @@ boost::asio::awaitable<void> StreamReader::read_shard(StreamShard& shard, std::s
             std::string body = R"({"ShardIterator":)";
             append_text(body, shard.iterator);
             body.append(R"(,"Limit":)").append(std::to_string(std::min(limit, fitting))).append("}");
-            const aws::Response response = co_await client_.call(api + "GetRecords", std::move(body));
+            const aws::Response response = co_await client_.call(api + "GetRecords", std::move(body), soon());
             answer = parse_object(response.body);
             size = response.body.size();
         }

@@ -1,0 +1,89 @@
+#include "integration/dynamodb_beside_fixture.hpp"
+#include "txm/error.hpp"
+
+#include <atomic>
+
+namespace txm::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::UnorderedElementsAre;
+
+/// A table whose stream, or a part of it, is out of order.
+class DynamoDbStreamOutage : public DynamoDbBeside {
+protected:
+    DynamoDbStreamOutage() { streams_.add_shard("shard-1"); }
+
+    void show(const std::string& shard, const StoredMessage& message) { streams_.insert(shard, row(message).value()); }
+
+    /// Counts looks at the index.
+    void count_looks() {
+        before([this](const std::string& action, const std::string& body) {
+            looks_ += action == "Query" && body.find("NotDispatchedMessagesIndex") != std::string::npos ? 1 : 0;
+            return std::optional<HttpAnswer>();
+        });
+    }
+
+    FakeStreams streams_;
+    std::atomic<int> looks_{0};
+};
+
+TEST_F(DynamoDbStreamOutage, of_one_shard_keeps_no_message_waiting) {
+    streams_.add_shard("shard-2");
+    dynamodb::OutboxFeed feed{between_, stream_options(streams_)};
+    FeedReader relay{feed};
+    relay.acquire();
+    streams_.break_shard("shard-2");
+    show("shard-1", publish("a", "a1"));
+    show("shard-2", publish("b", "b1"));
+    EXPECT_THAT(take(relay, 2), UnorderedElementsAre("a1", "b1"));
+    try {
+        relay.read();
+        ADD_FAILURE() << "it says nothing of the shard";
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code(), Errc::store_unavailable);
+    }
+    publish("b", "b2");  // which no shard shows
+    EXPECT_THAT(take(relay, 1), ElementsAre("b2"));
+    streams_.mend_shard("shard-2");
+    show("shard-2", publish("b", "b3"));
+    EXPECT_THAT(take(relay, 1), ElementsAre("b3"));
+    EXPECT_TRUE(relay.is_drained());
+}
+
+TEST_F(DynamoDbStreamOutage, in_which_nobody_tells_of_the_table_keeps_no_message_waiting) {
+    dynamodb::OutboxFeed feed{between_, stream_options(streams_)};
+    FeedReader relay{feed};
+    relay.acquire();
+    show("shard-1", publish("a", "a1"));
+    streams_.add_shard("shard-2", "shard-1");
+    streams_.end_shard("shard-1");
+    EXPECT_THAT(take(relay, 1), ElementsAre("a1"));
+    before([&](const std::string& action, const std::string&) {
+        return action == "DescribeTable" ? std::optional(HttpAnswer(500)) : std::nullopt;
+    });
+    show("shard-2", publish("a", "a2"));
+    EXPECT_THAT(take(relay, 1), ElementsAre("a2"));
+    before({});
+    show("shard-2", publish("a", "a3"));
+    EXPECT_THAT(take(relay, 1), ElementsAre("a3"));
+    EXPECT_TRUE(relay.is_drained());
+}
+
+TEST_F(DynamoDbStreamOutage, has_the_index_looked_at_no_more_often_than_a_feed_without_stream_does) {
+    dynamodb::FeedOptions options = stream_options(streams_);
+    options.poll_interval = 10min;
+    dynamodb::OutboxFeed feed{between_, options};
+    FeedReader relay{feed};
+    relay.acquire();
+    streams_.break_shard("shard-1");
+    count_looks();
+    EXPECT_THROW(relay.read(), Error);
+    EXPECT_THROW(relay.read(), Error);
+    EXPECT_THROW(relay.read(), Error);
+    EXPECT_EQ(looks_, 1);
+}
+
+}  // namespace
+}  // namespace txm::test
