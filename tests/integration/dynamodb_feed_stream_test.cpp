@@ -156,6 +156,20 @@ TEST_F(DynamoDbStream, what_the_stream_never_showed_is_swept_up_when_it_is_old_e
     EXPECT_THAT(take(relay, 1), ElementsAre("2"));
 }
 
+TEST_F(DynamoDbStream, what_the_stream_never_showed_is_swept_up_though_it_always_shows_something) {
+    dynamodb::FeedOptions options = stream_options(streams_);
+    options.sweep_age = 0ms;
+    options.sweep_interval = 20ms;
+    dynamodb::OutboxFeed feed{*db_, options};
+    FeedReader relay{feed};
+    relay.acquire();
+    streams_.keep_busy("shard-1");
+    publish("a", "1");
+    EXPECT_THAT(take(relay, 1), ElementsAre("1"));
+    publish("a", "2");
+    EXPECT_THAT(take(relay, 1), ElementsAre("2"));
+}
+
 TEST_F(DynamoDbStream, a_restart_goes_on_behind_what_is_settled_and_before_what_is_not) {
     const StoredMessage a1 = publish("a", "a1"), b1 = publish("b", "b1"), c1 = publish("c", "c1");
     const std::string first = insert("shard-1", a1);

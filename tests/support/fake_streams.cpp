@@ -61,6 +61,11 @@ void FakeStreams::list_in_pages_of(std::size_t shards) {
     page_ = shards;
 }
 
+void FakeStreams::keep_busy(const std::string& id) {
+    const std::lock_guard lock{mutex_};
+    shards_.at(id).is_busy = true;
+}
+
 void FakeStreams::refuse_next(const std::string& action) {
     const std::lock_guard lock{mutex_};
     refused_ = "DynamoDBStreams_20120810." + action;
@@ -89,10 +94,14 @@ void FakeStreams::renew(const std::string& arn) {
 
 std::string FakeStreams::add(const std::string& shard, const std::string& event, const std::string& images) {
     const std::lock_guard lock{mutex_};
+    return add_locked(shards_.at(shard), event, images);
+}
+
+std::string FakeStreams::add_locked(Shard& shard, const std::string& event, const std::string& images) {
     const std::string number = std::to_string(++number_);
-    shards_.at(shard).records.emplace_back(
-        number, R"({"eventName":")" + event + R"(","dynamodb":{"ApproximateCreationDateTime":)" +
-                    std::to_string(std::time(nullptr)) + R"(,"SequenceNumber":")" + number + "\"," + images + "}}");
+    shard.records.emplace_back(number, R"({"eventName":")" + event + R"(","dynamodb":{"ApproximateCreationDateTime":)" +
+                                           std::to_string(std::time(nullptr)) + R"(,"SequenceNumber":")" + number +
+                                           "\"," + images + "}}");
     return number;
 }
 
@@ -201,6 +210,8 @@ HttpAnswer FakeStreams::records(const std::string& body) {
         return HttpAnswer{500, R"({"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError"})"};
     if (place < shard.trimmed)
         return refusal("TrimmedDataAccessException");
+    if (shard.is_busy)
+        add_locked(shard, "REMOVE", R"("Keys":{})");
     std::string json;
     const std::size_t end = std::min(shard.records.size(), place + limit);
     for (; place < end; ++place)

@@ -30,6 +30,8 @@ public:
     void expire_iterators();
     /// How many shards it lists at once.
     void list_in_pages_of(std::size_t shards);
+    /// Each look at it shows a change that was just made, of no message that has to be sent.
+    void keep_busy(const std::string& id);
     /// The next call of that action fails.
     void refuse_next(const std::string& action);
     /// Reading it fails, as it does when a service is out of order.
@@ -59,6 +61,7 @@ private:
         std::size_t trimmed = 0;
         bool is_ended = false;
         bool is_broken = false;
+        bool is_busy = false;
         std::size_t empty_reads = 0;
         std::vector<std::string> starts{};
     };
@@ -68,6 +71,7 @@ private:
     HttpAnswer iterator(const std::string& body);
     HttpAnswer records(const std::string& body);
     std::string add(const std::string& shard, const std::string& event, const std::string& images);
+    std::string add_locked(Shard& shard, const std::string& event, const std::string& images);
 
     mutable std::mutex mutex_;
     std::map<std::string, Shard> shards_;

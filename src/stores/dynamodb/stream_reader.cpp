@@ -32,6 +32,9 @@ constexpr auto fresh_for = 5s;
 // What is not the newest part of a shard has empty pages, too.
 constexpr int empty_reads_at_tip = 3;
 
+// Nor has the newest part an empty page where something is written all the time: it is what was written that shortly ago.
+constexpr auto tip = 10s;
+
 // What is in memory at once, as the service gives it: it ends an answer at 1 MB, others that speak its language do not.
 constexpr std::size_t shards_at_once = 4;
 constexpr std::size_t records_at_once = 2000;
@@ -204,9 +207,12 @@ StreamReader::Clock::time_point StreamReader::next_read() const {
 }
 
 bool StreamReader::is_behind() const {
-    const Clock::time_point now = Clock::now();
-    return std::ranges::any_of(
-        shards_, [&](const auto& entry) { return may_read(entry.second) && entry.second.next_read <= now; });
+    const Clock::time_point time = Clock::now();
+    const Timestamp oldest = now() - tip;
+    return std::ranges::any_of(shards_, [&](const auto& entry) {
+        const StreamShard& shard = entry.second;
+        return may_read(shard) && shard.next_read <= time && shard.newest < oldest;
+    });
 }
 
 boost::asio::awaitable<bool> StreamReader::read(Hear hear) {
@@ -323,6 +329,7 @@ boost::asio::awaitable<void> StreamReader::read_shard(StreamShard& shard, std::s
 
 void StreamReader::take_record(StreamShard& shard, const boost::json::object& json, const Hear& hear) {
     StreamRecord record = stream_record_of(json, tables_.max_payload);
+    shard.newest = record.created_at;
     std::optional<Uuid> id;
     if (record.candidate) {
         id = record.candidate->message.message_id;

@@ -44,7 +44,7 @@ public:
     /// Reads what is there. Tells of each message that may have to be sent. True when something may have been lost, now or by a
     /// call that failed, so that the table must be looked at.
     boost::asio::awaitable<bool> read(Hear hear);
-    /// There was more to read when it was last looked at.
+    /// There was more to read when it was last looked at, and that was not only what was just written.
     bool is_behind() const;
     /// When there is something to read again.
     Clock::time_point next_read() const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "txm/timestamp.hpp"
 #include "txm/uuid.hpp"
 
 #include <chrono>
@@ -58,6 +59,7 @@ struct StreamShard {
     int empty_reads = 0;             ///< in a row
     std::size_t record_size = 4096;  ///< in bytes of an answer, as the last one had it
     Clock::time_point next_read{};
+    Timestamp newest{};  ///< when the change was made that was read last
 };
 
 }  // namespace txm::dynamodb::detail
