@@ -84,7 +84,8 @@ public:
 /// with any number of members of a consumer; standard ones do not.
 /// It has a thread of its own, from the first receive() on. receive() fails with Error(invalid_configuration) when a queue is
 /// missing, or gives messages up too soon. *Cancellation*: ignored; interrupt() ends a wait.
-/// *Lifetime*: destroying it shows others what it did not acknowledge, for which it takes two seconds at most.
+/// *Lifetime*: destroying it shows others what it did not acknowledge, for which it takes two seconds at most; and waits for
+/// credentials that are being looked for: some seconds, or a minute for a `credential_process` that hangs.
 class Subscription final : public txm::Subscription {
 public:
     /// No I/O. @throws Error(invalid_configuration) for a topic or a consumer whose queue cannot have such a name, and for a

@@ -18,7 +18,7 @@ public:
 
     /// @param on_change called when a search is over, on its thread
     CredentialsCache(ClientOptions options, std::string region, std::function<void()> on_change);
-    ~CredentialsCache();  ///< waits for a search that is under way
+    ~CredentialsCache();  ///< waits for a search that is under way: each source has a limit, a minute at most
 
     /// Null while they are being looked for: ask again after `on_change`. @throws what the last search threw, once
     Given get();

@@ -1,32 +1,12 @@
 #include "aws/credentials.hpp"
+#include "aws/credentials_process.hpp"
 #include "aws/profile.hpp"
 #include "txm/error.hpp"
 
-#include <array>
-#include <cstdio>
-#include <memory>
 #include <utility>
 
 namespace txm::aws::detail {
 namespace {
-
-// https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html. The command comes from the user's own
-// file, for a shell, as Amazon's tools take it.
-Keys run_process(const std::string& command, const std::string& profile) {
-    const std::string from = "the credential_process of profile \"" + profile + "\"";
-    const auto close = [](FILE* pipe) { return pipe ? ::pclose(pipe) : 0; };
-    std::unique_ptr<FILE, decltype(close)> pipe(::popen(command.c_str(), "re"), close);
-    if (!pipe)
-        throw Error(Errc::store_unavailable, from + " cannot be started");
-    std::string output;
-    std::array<char, 4096> chunk;
-    while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe.get()))
-        output.append(chunk.data(), size);
-    const int status = ::pclose(pipe.release());
-    if (status != 0)
-        throw Error(Errc::store_unavailable, from + " failed: run it by hand to see why");
-    return read_keys(output, from);
-}
 
 [[noreturn]] void refuse(const Profile& profile, const std::string& why) {
     throw Error(Errc::invalid_configuration, "the AWS profile \"" + profile.name + "\" " + why);
@@ -55,7 +35,7 @@ std::optional<Keys> credentials_from_profile(const std::string& name, const std:
     if (id.empty() != secret.empty())
         refuse(*profile, "has only one of aws_access_key_id and aws_secret_access_key: set both");
     if (const std::string command = profile->get("credential_process"); !command.empty())
-        return run_process(command, profile->name);
+        return credentials_from_process(command, profile->name);
     if (!profile->get("sso_session").empty() || !profile->get("sso_start_url").empty())
         refuse(*profile,
                "signs in through a browser, which txm does not: set credential_process to "

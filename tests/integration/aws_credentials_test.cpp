@@ -1,13 +1,17 @@
 #include "aws_fixture.hpp"
 
+#include "aws/credentials_process.hpp"
 #include "support/scratch_directory.hpp"
+#include "txm/error.hpp"
 #include "txm/timestamp.hpp"
 
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>
+#include <csignal>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 namespace txm::aws {
 namespace {
@@ -126,6 +130,53 @@ TEST_F(AwsCredentials, OfAProcess) {
     environment.set("AWS_PROFILE", "broken");
     const std::string why = used();
     EXPECT_NE(why.find("credential_process"), std::string::npos) << why;
+}
+
+void expect_killed(const std::string& command) {
+    try {
+        detail::credentials_from_process(command, "slow", std::chrono::milliseconds{500});
+        FAIL() << "it gave keys";
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code(), Errc::store_unavailable);
+        EXPECT_NE(std::string(e.what()).find("profile \"slow\" was killed"), std::string::npos) << e.what();
+    }
+}
+
+TEST_F(AwsCredentials, AProcessThatHangsIsKilledWithItsChildren) {
+    const std::string file = scratch / "child";
+    expect_killed("sleep 30 & echo $! > " + file + "; wait");
+    std::string child;
+    std::ifstream(file) >> child;
+    ASSERT_FALSE(child.empty());
+    // Nobody may have asked yet what became of it.
+    const auto state = [&] {
+        std::string text;
+        std::ifstream status("/proc/" + child + "/status");
+        while (status >> text && text != "State:") {}
+        status >> text;
+        return status ? text : "Z";
+    };
+    for (int i = 0; i < 1000 && state() != "Z"; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    EXPECT_EQ(state(), "Z");
+}
+
+TEST_F(AwsCredentials, AProcessThatSaysNothingMoreIsKilled) {
+    expect_killed("exec >&-; sleep 30");
+}
+
+// As those who must not be stopped in the middle of something block them.
+TEST_F(AwsCredentials, AProcessBlocksNoSignals) {
+    sigset_t blocked, before;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    const auto keys = detail::credentials_from_process(
+        R"x(printf '{"Version":1,"AccessKeyId":"%s","SecretAccessKey":"s"}' "$(sed -n 's/^SigBlk:.//p' /proc/self/status)")x",
+        "masked");
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    EXPECT_EQ(keys.credentials->access_key_id, "0000000000000000");
 }
 
 TEST_F(AwsCredentials, ProfilesThatCannotBeUsed) {
