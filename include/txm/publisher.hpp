@@ -18,7 +18,7 @@ using boost::asio::awaitable;
 /// if the publisher throws later.
 class PublishBatch {
 public:
-    enum class Report : std::uint8_t { unknown, acknowledged, refused };
+    enum class Report : std::uint8_t { unknown, acknowledged, refused, postponed };
 
     /// *Lifetime*: `messages` must outlive the batch.
     explicit PublishBatch(std::span<const StoredMessage> messages) : messages_(messages), reports_(messages.size()) {}
@@ -33,6 +33,10 @@ public:
 
     /// The broker will not take this message as it is: spends an attempt.
     void refuse(const StoredMessage& message, std::string why);
+
+    /// The broker did not get it, for a reason that is not the message's own (too many requests, no connection): it comes
+    /// again and spends no attempt, even if others of its destination are acknowledged meanwhile.
+    void postpone(const StoredMessage& message);
 
     Report report(std::size_t index) const noexcept { return reports_[index].report; }
     /// Why the message was refused.

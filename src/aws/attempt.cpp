@@ -184,7 +184,7 @@ void Engine::judge_refusal(Call& call, Answer& answer) {
     const bool is_outage = refusal.kind == ErrorKind::outage;
     if (is_outage)
         ++call.unanswered;
-    if ((is_outage || refusal.kind == ErrorKind::throttled) && may_repeat(call, is_outage))
+    if (is_outage ? may_repeat(call, true) : refusal.kind == ErrorKind::throttled && may_repeat_throttled(call))
         return repeat_later(call);
     throw to_error(refusal, answer, service_, region_, call.unanswered);
 }
@@ -192,6 +192,10 @@ void Engine::judge_refusal(Call& call, Answer& answer) {
 bool Engine::may_repeat(const Call& call, bool may_have_been_carried_out) const noexcept {
     return call.attempts < call.options.max_attempts.value_or(options_.max_attempts) &&
            !(may_have_been_carried_out && call.options.repeat == Repeat::until_sent);
+}
+
+bool Engine::may_repeat_throttled(const Call& call) const noexcept {
+    return call.options.bears_throttling ? call.attempts < options_.max_attempts : may_repeat(call, false);
 }
 
 void Engine::repeat_later(Call& call) {

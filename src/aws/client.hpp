@@ -41,6 +41,7 @@ public:
     Repeat repeat = Repeat::freely;
     std::optional<std::chrono::milliseconds> timeout{};  ///< of an attempt, instead of ClientOptions::request_timeout
     std::optional<int> max_attempts{};
+    bool bears_throttling = false;  ///< throttled, it is tried as often as ClientOptions::max_attempts says
 };
 
 /// An answer with a 2xx status.

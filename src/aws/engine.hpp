@@ -65,6 +65,7 @@ private:
     void judge_silence(Call& call, const Answer& answer);
     void judge_refusal(Call& call, Answer& answer);
     bool may_repeat(const Call& call, bool may_have_been_carried_out) const noexcept;
+    bool may_repeat_throttled(const Call& call) const noexcept;
     void repeat_later(Call& call);
     bool adopt_time(Call& call, const Answer& answer, ErrorKind kind);
     bool renew_credentials(Call& call, ErrorKind kind);

@@ -68,6 +68,7 @@ constexpr Entry table[] = {
     {"ServiceUnavailableException", outage},
     {"SignatureDoesNotMatch", bad_signature},
     {"SlowDown", throttled},
+    {"Throttled", throttled},
     {"ThrottledException", throttled},
     {"Throttling", throttled},
     {"ThrottlingException", throttled},

@@ -20,6 +20,12 @@ void PublishBatch::refuse(const StoredMessage& message, std::string why) {
     entry.why = std::move(why);
 }
 
+void PublishBatch::postpone(const StoredMessage& message) {
+    Entry& entry = reports_[index_of(message)];
+    if (entry.report == Report::unknown)
+        entry.report = Report::postponed;
+}
+
 std::size_t PublishBatch::index_of(const StoredMessage& message) const {
     const std::less<const StoredMessage*> before;
     const StoredMessage* const first = messages_.data();

@@ -373,7 +373,8 @@ awaitable<void> Relay::Impl::publish(std::unique_ptr<relay::Batch> batch) {
     // The relay lives: they were not what killed the last one, and a broker out of reach costs no attempt.
     std::vector<Outcome> innocent;
     for (std::size_t i = 0; batch->is_suspect && i < batch->messages.size(); ++i) {
-        if (reports.report(i) != PublishBatch::Report::unknown)
+        const PublishBatch::Report report = reports.report(i);
+        if (report == PublishBatch::Report::acknowledged || report == PublishBatch::Report::refused)
             continue;
         --batch->messages[i].attempts;
         innocent.push_back(attempt_of(batch->messages[i]));

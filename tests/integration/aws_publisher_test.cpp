@@ -226,6 +226,44 @@ TEST(SqsPublisher, one_that_spoils_a_request_is_found_and_its_neighbours_are_sen
     EXPECT_THAT(batch.reason(3), HasSubstr("too long"));
 }
 
+// While others of its topic are taken, and for longer than another failure is borne.
+TEST(SqsPublisher, what_is_throttled_is_postponed) {
+    FakeSqs sqs;
+    std::atomic<int> throttled = 0;
+    sqs.whole_request = [&](const json::object& body) {
+        const json::array& entries = body.at("Entries").as_array();
+        if (std::ranges::any_of(entries,
+                                [](const auto& entry) { return text(entry.as_object(), "MessageBody") == "5"; })) {
+            ++throttled;
+            return HttpAnswer(400, R"({"__type":"com.amazonaws.sqs#RequestThrottled","message":"slow down"})");
+        }
+        json::array done;
+        for (const auto& entry : entries)
+            done.push_back(json::object{{"Id", entry.at("Id")}});
+        return HttpAnswer(200, json::serialize(json::object{{"Successful", done}}));
+    };
+    aws::BrokerOptions options = options_for(sqs.http);
+    options.client.max_attempts = 5;
+    aws::SqsPublisher publisher{options};
+    const auto sent = messages(20);
+    PublishBatch batch(sent);
+    EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("slow down"));
+    for (std::size_t i = 0; i < sent.size(); ++i)
+        EXPECT_EQ(batch.report(i), i < 10 ? Report::postponed : Report::acknowledged) << i;
+    EXPECT_EQ(throttled, 5);
+}
+
+TEST(SqsPublisher, one_of_a_request_that_is_throttled_is_postponed) {
+    FakeSqs sqs;
+    sqs.verdict = [](const auto& entry) { return text(entry, "MessageBody") == "1" ? "RequestThrottled" : ""; };
+    aws::SqsPublisher publisher{options_for(sqs.http)};
+    const auto sent = messages(3);
+    PublishBatch batch(sent);
+    EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("RequestThrottled"));
+    for (std::size_t i = 0; i < sent.size(); ++i)
+        EXPECT_EQ(batch.report(i), i == 1 ? Report::postponed : Report::acknowledged) << i;
+}
+
 TEST(SqsPublisher, a_missing_permission_is_an_outage_of_its_topic) {
     FakeSqs sqs;
     sqs.whole_request = [](const json::object&) {
@@ -236,7 +274,7 @@ TEST(SqsPublisher, a_missing_permission_is_an_outage_of_its_topic) {
     const auto sent = messages(1);
     PublishBatch batch(sent);
     EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("sqs:SendMessage"));
-    EXPECT_EQ(batch.report(0), Report::unknown);
+    EXPECT_EQ(batch.report(0), Report::postponed);
 }
 
 // No message is to blame for a key that is disabled, so none becomes a dead letter.
@@ -250,7 +288,7 @@ TEST(SqsPublisher, an_encryption_key_that_cannot_be_used_is_an_outage_of_its_top
         sqs.whole_request = [&](const json::object&) { return HttpAnswer(answer[2] == '_' ? 400 : 200, answer); };
         PublishBatch batch(sent);
         EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("the key is disabled"));
-        EXPECT_EQ(batch.report(0), Report::unknown) << answer;
+        EXPECT_EQ(batch.report(0), Report::postponed) << answer;
     }
 }
 
@@ -273,7 +311,7 @@ TEST(SqsPublisher, a_queue_that_cannot_be_made_is_an_outage_of_its_topic) {
         const std::string said = what(publish_async(publisher, batch));
         EXPECT_THAT(said, HasSubstr("\"credit\""));
         EXPECT_THAT(said, HasSubstr(why));
-        EXPECT_NE(batch.report(0), Report::refused);
+        EXPECT_EQ(batch.report(0), Report::postponed);
         EXPECT_EQ(batch.report(1), Report::acknowledged);
     }
 }
@@ -298,7 +336,7 @@ TEST(SnsPublisher, a_topic_that_cannot_be_made_is_an_outage_of_its_topic) {
     const std::vector sent{message("credit", "anna", "1"), message("orders", "bert", "2")};
     PublishBatch batch(sent);
     EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("TopicLimitExceeded"));
-    EXPECT_NE(batch.report(0), Report::refused);
+    EXPECT_EQ(batch.report(0), Report::postponed);
     EXPECT_EQ(batch.report(1), Report::acknowledged);
 }
 
@@ -333,7 +371,7 @@ TEST(SqsPublisher, a_queue_that_is_not_there_yet_is_an_outage_of_its_topic) {
     const auto sent = messages(1);
     PublishBatch batch(sent);
     EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("QueueDoesNotExist"));
-    EXPECT_NE(batch.report(0), Report::refused);
+    EXPECT_EQ(batch.report(0), Report::postponed);
 }
 
 /// An SQS that takes requests to send and does not answer them, as long as it lives.
@@ -376,8 +414,12 @@ TEST(SqsPublisher, an_outage_is_found_out_once) {
     const auto sent = messages(512);
     PublishBatch batch(sent);
     EXPECT_THAT(what(publish_async(publisher, batch)), HasSubstr("no answer"));
-    for (std::size_t i = 0; i < sent.size(); ++i)
-        ASSERT_NE(batch.report(i), Report::refused);
+    int unknown = 0;
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+        ASSERT_TRUE(batch.report(i) == Report::unknown || batch.report(i) == Report::postponed) << i;
+        unknown += batch.report(i) == Report::unknown;
+    }
+    EXPECT_LT(unknown, 200);  // what was sent
     // As many as there are connections, some more that were ready, and one that asked for the queue: 52 are needed for all.
     EXPECT_LT(sqs.http.count(), 20U);
 }
@@ -392,9 +434,9 @@ TEST(SqsPublisher, cancelled_it_waits_for_no_answer) {
     boost::asio::io_context context;
     boost::asio::cancellation_signal cancellation;
     std::exception_ptr problem;
-    boost::asio::co_spawn(context, publisher.publish(batch),
-                          boost::asio::bind_cancellation_slot(cancellation.slot(),
-                                                              [&](std::exception_ptr e) { problem = e; }));
+    boost::asio::co_spawn(
+        context, publisher.publish(batch),
+        boost::asio::bind_cancellation_slot(cancellation.slot(), [&](std::exception_ptr e) { problem = e; }));
     std::jthread canceller([&] {
         EXPECT_TRUE(sqs.http.wait_for(5));
         boost::asio::post(context, [&] { cancellation.emit(boost::asio::cancellation_type::terminal); });
@@ -412,9 +454,8 @@ TEST(SqsPublisher, what_follows_one_that_was_cancelled_is_sent) {
     PublishBatch cancelled(sent), batch(sent);
     boost::asio::io_context context;
     boost::asio::cancellation_signal cancellation;
-    boost::asio::co_spawn(
-        context, publisher.publish(cancelled),
-        boost::asio::bind_cancellation_slot(cancellation.slot(), [](const std::exception_ptr&) {}));
+    boost::asio::co_spawn(context, publisher.publish(cancelled),
+                          boost::asio::bind_cancellation_slot(cancellation.slot(), [](const std::exception_ptr&) {}));
     boost::asio::post(context, [&] { cancellation.emit(boost::asio::cancellation_type::terminal); });
     context.run();
     EXPECT_EQ(what(publish_async(publisher, batch)), "");

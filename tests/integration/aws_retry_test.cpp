@@ -19,7 +19,7 @@ const CallOptions once_sent{Repeat::until_sent};
 TEST(AwsRetry, ThrottlingIsRepeatedByEverybody) {
     for (const char* const type :
          {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded",
-          "TransactionConflictException", "TransactionInProgressException", "RequestThrottled"}) {
+          "TransactionConflictException", "TransactionInProgressException", "RequestThrottled", "Throttled"}) {
         FakeHttp fake(FakeHttp::in_turn({refusal(400, type), refusal(400, type), HttpAnswer()}));
         Client client(options_for(fake), dynamodb);
         const Outcome outcome = call(client, once_sent);
@@ -40,6 +40,20 @@ TEST(AwsRetry, TheNumberOfAttemptsIsBounded) {
     EXPECT_TRUE(outcome.failed->retryable());
     EXPECT_EQ(outcome.refused->unanswered(), 0);
     EXPECT_EQ(fake.count(), 3U);
+}
+
+TEST(AwsRetry, ThrottlingMayBeBorneForLonger) {
+    CallOptions two;
+    two.max_attempts = 2;
+    two.bears_throttling = true;
+    for (const bool is_throttled : {true, false}) {
+        FakeHttp fake(FakeHttp::in_turn({refusal(400, is_throttled ? "ThrottlingException" : "InternalServerError")}));
+        ClientOptions options = options_for(fake);
+        options.max_attempts = 4;
+        Client client(options, dynamodb);
+        EXPECT_FALSE(call(client, two).is_answered());
+        EXPECT_EQ(fake.count(), is_throttled ? 4U : 2U);
+    }
 }
 
 TEST(AwsRetry, TheServicesOwnTroubleMayHaveHadAnEffect) {

@@ -58,6 +58,31 @@ TEST(Lanes, GiveTheFirstOfEachLaneAndTheNextWhenItIsAcknowledged) {
     EXPECT_EQ(decisions.outcomes.size(), 6u);
 }
 
+// As often as it happens, while others of its destination are acknowledged.
+TEST(Lanes, WhatIsPostponedSpendsNoAttempt) {
+    Lanes lanes{options(), false, [](const auto&) { return std::string{}; }};
+    Decisions decisions;
+    const auto now = txm::relay::Clock::now();
+    lanes.push(message("postponed", 1), false, now, decisions);
+    for (txm::Sequence round = 2; round < 40; ++round) {
+        lanes.push(message("acknowledged", round), false, now, decisions);
+        Batch batch = lanes.take(now, decisions);
+        ASSERT_EQ(batch.messages.size(), 2u) << "they go together";
+        txm::PublishBatch reports{batch.messages};
+        for (const auto& m : batch.messages) {
+            EXPECT_EQ(m.attempts, 0);
+            if (m.aggregate_id.str() == "postponed")
+                reports.postpone(m);
+            else
+                reports.acknowledge(m);
+        }
+        lanes.finish(std::move(batch), reports, "slow down", now, decisions);
+    }
+    EXPECT_TRUE(decisions.parks.empty());
+    EXPECT_EQ(decisions.outages, 0u);
+    EXPECT_EQ(lanes.size(), 1u);
+}
+
 TEST(Lanes, ALaneThatBacksOffIsReadyAgainWhenItsTimeHasCome) {
     auto o = options();
     o.backoff = 100ms;

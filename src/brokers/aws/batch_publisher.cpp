@@ -55,6 +55,11 @@ bool is_nowhere(const std::exception_ptr& problem) {
     }
 }
 
+void postpone(PublishBatch& batch, const std::vector<const StoredMessage*>& messages) {
+    for (const StoredMessage* message : messages)
+        batch.postpone(*message);
+}
+
 /// The messages in waves: the first of each aggregate, then the second …
 std::vector<std::vector<const StoredMessage*>> waves_of(const PublishBatch& batch) {
     std::vector<std::vector<const StoredMessage*>> waves;
@@ -185,8 +190,10 @@ awaitable<void> BatchPublisher::send_topic(std::shared_ptr<Sending> sending, Mes
     try {
         co_await address_of(topic);
     } catch (const Error& e) {
-        if (e.code() != Errc::invalid_message)
+        if (e.code() != Errc::invalid_message) {
+            postpone(sending->batch, messages);
             throw;
+        }
         for (const StoredMessage* message : messages)
             sending->batch.refuse(*message, e.what());
         co_return;
@@ -194,8 +201,10 @@ awaitable<void> BatchPublisher::send_topic(std::shared_ptr<Sending> sending, Mes
     std::ranges::reverse(messages);
     while (!messages.empty()) {
         Turn turn = co_await turns_.take();
-        if (sending->is_cancelled || sending->failing.contains(topic))
+        if (sending->is_cancelled || sending->failing.contains(topic)) {
+            postpone(sending->batch, messages);
             co_return;
+        }
         Entries request = take_request(sending->batch, messages);
         if (!request.empty())
             spawn(sending, send_request(sending, topic, std::move(request), false, std::move(turn)));
@@ -210,17 +219,25 @@ awaitable<void> BatchPublisher::send_again(std::shared_ptr<Sending> sending, std
 
 awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, std::string topic, Entries entries,
                                              bool is_second_try, Turn) {
-    if (sending->is_cancelled)
+    const auto postpone_all = [&batch = sending->batch, &entries] {
+        for (const Entry& entry : entries)
+            batch.postpone(*entry.message);
+    };
+    if (sending->is_cancelled) {
+        postpone_all();
         co_return;
+    }
     std::vector<const WireMessage*> messages;
     messages.reserve(entries.size());
     for (const Entry& entry : entries)
         messages.push_back(&entry.wire);
     std::vector<EntryResult> results;
     std::exception_ptr problem;
+    bool is_sent = false;
     try {
         const std::string address = co_await address_of(topic);
         fault::point("aws.before_publish");
+        is_sent = true;
         results = co_await target_->send(address, messages);
         fault::point("aws.after_publish");
     } catch (...) {
@@ -251,6 +268,8 @@ awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, s
         co_return;
     }
     if (problem) {
+        if (!is_sent || was_not_carried_out(problem))
+            postpone_all();
         sending->failing.insert(std::move(topic));
         std::rethrow_exception(problem);
     }
@@ -263,6 +282,8 @@ awaitable<void> BatchPublisher::send_request(std::shared_ptr<Sending> sending, s
             sending->batch.refuse(message, std::string(target_->service()) + " says " + results[i].why);
         else
             unknown = results[i].why.empty() ? "nothing" : results[i].why;
+        if (results[i].is_postponed)
+            sending->batch.postpone(message);
     }
     if (!unknown.empty())
         throw Error(Errc::broker_unavailable, std::string(target_->service()) +

@@ -85,7 +85,7 @@ void add_entry(Form& form, std::size_t index, const WireMessage& message) {
 }  // namespace
 
 Sns::Sns(const ClientOptions& options)
-    : few_attempts_(few_attempts(options)), client_(options, Service{"sns", "sns", Protocol::query}) {}
+    : few_failures_(few_failures(options)), client_(options, Service{"sns", "sns", Protocol::query}) {}
 
 awaitable<std::string> Sns::create(std::string name, bool fifo) {
     Form form("CreateTopic");
@@ -129,7 +129,7 @@ awaitable<std::vector<EntryResult>> Sns::publish(const std::string& topic_arn,
     for (std::size_t i = 0; i < messages.size(); ++i)
         add_entry(form, i, *messages[i]);
     const std::size_t count = messages.size();
-    const Response answer = co_await client_.call({}, std::move(form).take(), few_attempts_);
+    const Response answer = co_await client_.call({}, std::move(form).take(), few_failures_);
 
     const Answer parsed(answer.body, "PublishBatch");
     std::vector<EntryResult> results(count);
@@ -147,6 +147,7 @@ awaitable<std::vector<EntryResult>> Sns::publish(const std::string& topic_arn,
             entry->is_done = false;
             entry->is_senders_fault = is_senders_fault(std::string_view(member.child_value("SenderFault")) == "true",
                                                        member.child_value("Code"));
+            entry->is_postponed = is_others_fault(member.child_value("Code"));
             entry->why = std::string(member.child_value("Code")) + ": " + member.child_value("Message");
         }
     co_return results;

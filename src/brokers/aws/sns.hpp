@@ -39,7 +39,7 @@ public:
     void close() noexcept { client_.close(); }
 
 private:
-    const CallOptions few_attempts_;
+    const CallOptions few_failures_;
     Client client_;
 };
 

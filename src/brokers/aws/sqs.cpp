@@ -106,6 +106,7 @@ std::vector<EntryResult> results(const std::string& answer, std::size_t count) {
                 entry->is_done = false;
                 entry->is_senders_fault =
                     is_senders_fault(fault && fault->is_bool() && fault->get_bool(), text(fields, "Code"));
+                entry->is_postponed = is_others_fault(text(fields, "Code"));
                 entry->why = text(fields, "Code") + ": " + text(fields, "Message");
             }
     return out;
@@ -144,8 +145,16 @@ CallOptions few_attempts(const ClientOptions& options) {
     return result;
 }
 
+CallOptions few_failures(const ClientOptions& options) {
+    CallOptions result = few_attempts(options);
+    result.bears_throttling = true;
+    return result;
+}
+
 Sqs::Sqs(const ClientOptions& options)
-    : few_attempts_(few_attempts(options)), client_(options, Service{"sqs", "sqs", Protocol::json_1_0}) {}
+    : few_attempts_(few_attempts(options)),
+      few_failures_(few_failures(options)),
+      client_(options, Service{"sqs", "sqs", Protocol::json_1_0}) {}
 
 awaitable<std::string> Sqs::find(std::string name) {
     std::string body;
@@ -201,7 +210,7 @@ awaitable<std::vector<EntryResult>> Sqs::send(const std::string& url, std::span<
         append_entry(body, i, *messages[i]);
     body += "]}";
     const std::size_t count = messages.size();
-    const Response answer = co_await client_.call("AmazonSQS.SendMessageBatch", std::move(body), few_attempts_);
+    const Response answer = co_await client_.call("AmazonSQS.SendMessageBatch", std::move(body), few_failures_);
     co_return results(answer.body, count);
 }
 

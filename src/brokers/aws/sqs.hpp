@@ -14,6 +14,7 @@ namespace txm::aws::detail {
 struct EntryResult {
     bool is_done = false;
     bool is_senders_fault = false;  ///< it will be refused again
+    bool is_postponed = false;      ///< it was not carried out, for a reason that is not its own
     std::string why;                ///< of a failure
 };
 
@@ -29,6 +30,9 @@ using QueueAttributes = std::map<std::string, std::string, std::less<>>;
 
 /// Of what the relay and the consumer repeat themselves, and know better than a client when others go on meanwhile.
 CallOptions few_attempts(const ClientOptions& options);
+
+/// The same of what is published: what is throttled is only throttled more when it comes again sooner.
+CallOptions few_failures(const ClientOptions& options);
 
 /// The requests of SQS that txm makes.
 /// *Thread safety*: any number of threads and coroutines. All functions throw as Client::call does.
@@ -60,7 +64,7 @@ public:
     void close() noexcept { client_.close(); }
 
 private:
-    const CallOptions few_attempts_;
+    const CallOptions few_attempts_, few_failures_;
     Client client_;
 };
 

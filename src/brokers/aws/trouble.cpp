@@ -51,6 +51,25 @@ bool is_senders_fault(bool service_says_so, std::string_view code) noexcept {
     return service_says_so && kind_of(code) == ErrorKind::other;
 }
 
+bool is_others_fault(std::string_view code) noexcept {
+    const ErrorKind kind = kind_of(code);
+    return kind == ErrorKind::throttled || kind == ErrorKind::denied;
+}
+
+bool was_not_carried_out(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const ServiceError& e) {
+        return e.unanswered() == 0 && e.code() != Errc::not_supported;
+    } catch (const UnansweredError&) {
+        return false;
+    } catch (const Error& e) {
+        return e.code() == Errc::store_unavailable;  // it was not sent
+    } catch (...) {
+        return false;
+    }
+}
+
 bool is_refusal(const std::exception_ptr& error) {
     const auto* e = service_error(error);
     return e && e->code() == Errc::not_supported && e->status() < 500;

@@ -19,4 +19,10 @@ bool is_refusal(const std::exception_ptr& error);
 /// The same of one entry of a batch, which the service blames on the sender: also when a permission is missing.
 bool is_senders_fault(bool service_says_so, std::string_view code) noexcept;
 
+/// Of one entry of a batch: it was not carried out, and nothing is wrong with it: too many requests, a missing permission.
+bool is_others_fault(std::string_view code) noexcept;
+
+/// The service did not carry the request out, for what is not in it.
+bool was_not_carried_out(const std::exception_ptr& error);
+
 }  // namespace txm::aws::detail
