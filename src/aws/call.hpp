@@ -22,7 +22,7 @@ struct Call {
 
     int attempts = 0;
     int unanswered = 0;
-    std::shared_ptr<const Credentials> credentials;  // of the last attempt
+    std::shared_ptr<const Credentials> credentials;     // of the last attempt
     std::chrono::system_clock::time_point signed_at{};  // by the service's clock, as far as it was known
     bool has_renewed_credentials = false;
     bool has_adopted_time = false;

@@ -134,9 +134,9 @@ TEST_F(CliAwsTrouble, AStoppedRelayWaitsForNoAnswer) {
 
     ASSERT_EQ(txm({"migrate", "--store", "sqlite:orders.db"}).code, 0);
     ASSERT_EQ(txm({"publish", "--store", "sqlite:orders.db"}, lines(10)).code, 0);
-    Program relay{scratch, start({"relay", "--store", "sqlite:orders.db", "--broker",
-                                  "sns://eu-west-1/x-?endpoint=http://127.0.0.1:" + std::to_string(port), "--timeout",
-                                  "20s"})};
+    Program relay{scratch,
+                  start({"relay", "--store", "sqlite:orders.db", "--broker",
+                         "sns://eu-west-1/x-?endpoint=http://127.0.0.1:" + std::to_string(port), "--timeout", "20s"})};
     {
         std::unique_lock lock{mutex};
         EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds{60}, [&] { return is_asked; })) << relay.err();

@@ -41,7 +41,8 @@ public:
 template <class Service>
 class Renewable {
 public:
-    explicit Renewable(const ClientOptions& options) : options_(options), current_(std::make_shared<Service>(options)) {}
+    explicit Renewable(const ClientOptions& options)
+        : options_(options), current_(std::make_shared<Service>(options)) {}
 
     /// Keep it while it is used.
     std::shared_ptr<Service> get() const { return current_; }
