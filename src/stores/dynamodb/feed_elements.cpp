@@ -39,44 +39,55 @@ Condition when(std::string_view expression, std::string_view name, Attribute val
 }  // namespace
 
 Elements FeedElements::dispatched(const GivenMessage& message, Timestamp time, bool is_unexpected) const {
-    std::string_view condition = "attribute_exists(PK)";
-    Item values;
-    const bool must_be_parked = message.is_parked && !is_unexpected;
-    if (must_be_parked && !tables_.compat) {
-        condition = "attribute_exists(PK) AND NotDispatched <> :dead";
-        values.emplace(":dead", not_dispatched_dead);
+    Condition row{"attribute_exists(PK)"}, state;
+    if (message.is_parked && !is_unexpected) {
+        if (tables_.compat)
+            state = when("#State = :parked", ":parked", "parked");
+        else
+            row = when("attribute_exists(PK) AND NotDispatched <> :dead", ":dead", not_dispatched_dead);
     }
+    Elements elements = mark(message, time, std::move(row), state);
+    if (is_unexpected)
+        elements.push_back(delete_element(tables_.state, dead_key(message.sequence, message.message_id)));
+    return elements;
+}
+
+// One that is parked meanwhile stays a member of its lane: the relay sees there that it is settled.
+Elements FeedElements::dispatched_beside(const GivenMessage& message, Timestamp time) const {
+    if (tables_.compat)
+        return mark(message, time, Condition{"attribute_exists(PK)"},
+                    when("attribute_not_exists(#State) OR #State = :parked", ":parked", "parked"));
+    constexpr std::string_view is_not_dead =
+        "attribute_exists(PK) AND (attribute_not_exists(NotDispatched) OR NotDispatched <> :dead)";
+    return mark(message, time, when(is_not_dead, ":dead", not_dispatched_dead), Condition{});
+}
+
+Elements FeedElements::mark(const GivenMessage& message, Timestamp time, Condition row, const Condition& state) const {
     Elements elements;
     if (retention_ == std::chrono::seconds{0}) {
-        elements.push_back(
-            delete_element(tables_.outbox, row_key_of(message), Condition{condition, std::move(values)}));
+        elements.push_back(delete_element(tables_.outbox, row_key_of(message), row));
     } else {
         std::string_view update =
             "REMOVE NotDispatched SET IsDispatched = :yes, LastDispatchedAt = :time ADD ApproximateDispatchCount :one";
-        values.emplace(":yes", true);
-        values.emplace(":one", 1);
-        values.emplace(":time", time);
+        row.values.emplace(":yes", true);
+        row.values.emplace(":one", 1);
+        row.values.emplace(":time", time);
         if (retention_) {
             update =
                 "REMOVE NotDispatched SET IsDispatched = :yes, LastDispatchedAt = :time, ExpiresAt = :end "
                 "ADD ApproximateDispatchCount :one";
             const Timestamp end = time + *retention_;
-            values.emplace(":end", std::chrono::ceil<std::chrono::seconds>(end.time_since_epoch()).count());
+            row.values.emplace(":end", std::chrono::ceil<std::chrono::seconds>(end.time_since_epoch()).count());
         }
-        elements.push_back(
-            update_element(tables_.outbox, row_key_of(message), update, Condition{condition, std::move(values)}));
+        elements.push_back(update_element(tables_.outbox, row_key_of(message), update, row));
     }
-    if (message.has_state) {
-        Condition is_parked;
-        if (must_be_parked && tables_.compat)
-            is_parked = when("#State = :parked", ":parked", "parked");
-        elements.push_back(end_of_state(message_state_key(message.message_id), message.replays, is_parked));
-    }
+    if (message.has_state)
+        elements.push_back(end_of_state(message_state_key(message.message_id), message.replays, state));
+    else if (!state.expression.empty())
+        elements.push_back(check_element(tables_.state, message_state_key(message.message_id), state));
     if (message.is_parked)
         elements.push_back(
             delete_element(tables_.state, parked_key(message.aggregate_id, message.sequence, message.message_id)));
-    if (is_unexpected)
-        elements.push_back(delete_element(tables_.state, dead_key(message.sequence, message.message_id)));
     return elements;
 }
 
@@ -183,6 +194,8 @@ Elements FeedElements::lane(const AggregateId& aggregate_id, const std::optional
     Condition is_as_read{"attribute_not_exists(PK)"};
     if (old && old->next_attempt)
         is_as_read = when("NextAttemptAt = :seen", ":seen", fixed_width(*old->next_attempt));
+    else if (old && !old->held_message.is_nil())
+        is_as_read = when("MessageId = :seen AND attribute_not_exists(NextAttemptAt)", ":seen", old->held_message);
     else if (old)
         is_as_read = Condition{"attribute_exists(PK) AND attribute_not_exists(NextAttemptAt)"};
     Elements elements;

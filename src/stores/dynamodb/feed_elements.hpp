@@ -34,6 +34,8 @@ public:
     /// The row of a message that a broker acknowledged says so; what was known of its trouble is gone.
     /// @param is_unexpected whatever the row says: it was given up by an operator, or is the feed's again
     Elements dispatched(const GivenMessage& message, Timestamp time, bool is_unexpected) const;
+    /// The same, beside the active relay and not by it. Refused when the message is a dead letter, or skipped.
+    Elements dispatched_beside(const GivenMessage& message, Timestamp time) const;
     /// A message becomes a dead letter.
     Elements dead(const GivenMessage& message, const Outcome& outcome, Timestamp time) const;
     /// A message becomes a member of a blocked lane. @param attempts of it
@@ -54,6 +56,7 @@ public:
     std::string let_go(Sequence sequence, const Uuid& message_id) const;
 
 private:
+    Elements mark(const GivenMessage& message, Timestamp time, Condition row, const Condition& state) const;
     std::string row_update(const GivenMessage& message, std::string_view mark, std::string_view condition) const;
     Item state_of(const GivenMessage& message, std::string_view state, int attempts) const;
     std::string end_of_state(Item key, int replays, const Condition& condition) const;

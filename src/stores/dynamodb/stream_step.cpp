@@ -4,9 +4,9 @@
 #include "stores/dynamodb/feed_rows.hpp"
 #include "stores/dynamodb/json.hpp"
 #include "stores/dynamodb/step_chain.hpp"
+#include "stores/dynamodb/step_marks.hpp"
 #include "stores/dynamodb/stream_record.hpp"
 #include "stores/dynamodb/table_name.hpp"
-#include "stores/dynamodb/transact.hpp"
 #include "txm/dynamodb_feed.hpp"
 #include "txm/error.hpp"
 #include "txm/outbox_writer.hpp"
@@ -30,9 +30,6 @@ namespace {
 
 // Of one PublishBatch.
 constexpr std::size_t most_in_batch = 512;
-
-// A mark is one element, or two for a message of which something else is known.
-constexpr std::size_t marks_at_once = 50;
 
 // Of which only the keys were known, when it is their turn. A row has at most 400 kB.
 constexpr std::size_t rows_at_once = 64;
@@ -64,7 +61,8 @@ public:
           tables_{checked_table_name(options.table), state_table_name(options.table, options.state_table),
                   options.compat, options.max_payload},
           lanes_(db_, tables_),
-          elements_(tables_, options.retention) {}
+          elements_(tables_, options.retention),
+          marks_(db_, tables_, lanes_, elements_) {}
 
     awaitable<std::string> run(std::string event);
 
@@ -83,13 +81,13 @@ private:
     awaitable<bool> run_some(std::vector<std::string> row_keys, Work& work);
     awaitable<void> read_next(Work& work) const;
     awaitable<void> publish(Work& work);
-    awaitable<void> mark(std::vector<GivenMessage> messages) const;
 
     DatabaseImpl& db_;
     Publisher& publisher_;
     const FeedTables tables_;
     const FeedLanes lanes_;
     const FeedElements elements_;
+    const StepMarks marks_;
 };
 
 // Gives the keys of the rows that the event is about.
@@ -277,37 +275,9 @@ awaitable<void> StreamStep::Impl::publish(Work& work) {
         for (const GivenMessage& message : acknowledged)
             work.left.erase(message.message_id);
         work.sent += acknowledged.size();
-        co_await mark(std::move(acknowledged));
+        co_await marks_.write(std::move(acknowledged));
         if (unreachable)
             std::rethrow_exception(unreachable);
-    }
-}
-
-// Not under a lease: whoever sent a message may say so.
-awaitable<void> StreamStep::Impl::mark(std::vector<GivenMessage> messages) const {
-    const Timestamp time = now();
-    while (!messages.empty()) {
-        const std::size_t first = messages.size() - std::min(marks_at_once, messages.size());
-        std::string text;
-        std::vector<std::size_t> owners;
-        for (std::size_t i = first; i < messages.size(); ++i) {
-            for (const std::string& element : elements_.dispatched(messages[i], time, false)) {
-                text.append(text.empty() ? "" : ",").append(element);
-                owners.push_back(i);
-            }
-        }
-        fault::point("dynamodb_step.mark");
-        const std::vector<std::size_t> refused = co_await transact(db_, std::move(text), tables_.outbox);
-        if (refused.empty()) {
-            messages.resize(first);
-            continue;
-        }
-        // Somebody deleted the row.
-        std::set<std::size_t> gone;
-        for (const std::size_t number : refused)
-            gone.insert(owners[number]);
-        for (auto i = gone.rbegin(); i != gone.rend(); ++i)
-            messages.erase(messages.begin() + static_cast<std::ptrdiff_t>(*i));
     }
 }
 
