@@ -4,6 +4,7 @@
 #include "stores/dynamodb/outbox_row.hpp"
 
 #include <algorithm>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -11,7 +12,7 @@
 namespace txm::dynamodb::detail {
 namespace {
 
-// Each step back is a round trip. A longer chain is begun at its other end, which the index of what waits shows first.
+// Each step back is a round trip. A longer chain is begun at its other end, which the index of what waits often shows first.
 constexpr std::size_t most_steps = 50;
 
 // Keys of messages that are found in one go, beside those of the event.
@@ -23,53 +24,115 @@ constexpr std::size_t most_bytes = std::size_t{4} << 20;
 constexpr std::size_t rows_at_once = 100;
 constexpr std::size_t rows_of_a_page = 500;
 
+// Of the index that are read while there is something to send. Each is up to 1 MB, and takes as long as some steps back.
+constexpr std::size_t most_pages = 20;
+constexpr std::size_t steps_of_a_page = 10;
+
 }  // namespace
 
-boost::asio::awaitable<std::vector<Candidate>> StepChain::complete(std::vector<Candidate>& candidates) {
+boost::asio::awaitable<std::vector<Candidate>> StepChain::add_near(std::vector<Candidate>& candidates) {
     for (const Candidate& candidate : candidates)
         known_.insert(candidate.message.message_id);
     co_await walk_back(candidates);
-    Lanes open;
+    std::set<std::string> lanes;
     for (const Candidate& candidate : candidates) {
         if (is_open(candidate.previous))
-            open.insert(candidate.message.aggregate_id.str());
+            lanes.insert(candidate.message.aggregate_id.str());
     }
-    std::vector<Candidate> later;
-    if (!open.empty()) {
-        co_await find_oldest(candidates, open);
-        co_await walk_to_start(candidates, open);
-    }
+    std::vector<Candidate> open;
+    std::erase_if(candidates, [&](Candidate& candidate) {
+        if (candidate.message.sequence <= 0 || !lanes.contains(candidate.message.aggregate_id.str()))
+            return false;
+        open.push_back(std::move(candidate));
+        return true;
+    });
     Chain::sort(candidates);
-    if (!open.empty())
-        later = cut(candidates, open);
-    co_return later;
+    co_return open;
+}
+
+boost::asio::awaitable<std::vector<Candidate>> StepChain::find_starts(std::vector<Candidate>& open) {
+    Lanes lanes;
+    for (const Candidate& candidate : open)
+        lanes[candidate.message.aggregate_id.str()].note(candidate);
+    const std::size_t share = std::max<std::size_t>(1, most_added / std::max<std::size_t>(1, lanes.size()));
+    Item next;
+    std::size_t pages = 0;
+    for (bool is_end = false, goes_on = true; goes_on;) {
+        bool is_news = !is_end;
+        if (!is_end) {
+            next = co_await read_page(std::move(next), lanes, share);
+            is_end = next.empty();
+            ++pages;
+        }
+        const bool has_come_further = co_await walk_on(lanes, share);
+        is_news = is_news || has_come_further;
+        const std::size_t searched = count_open(lanes);
+        const bool has_ready = searched < lanes.size();
+        std::size_t found = 0;
+        for (const auto& [aggregate_id, lane] : lanes)
+            found += lane.found.size();
+        if (has_ready && pages >= most_pages)
+            goes_on = false;
+        else if (searched == 0)
+            goes_on = !is_end && found < most_added;
+        else
+            goes_on = is_news;
+    }
+    co_return take_ready(open, lanes);
+}
+
+bool StepChain::Lane::note(const Candidate& candidate) {
+    if (candidate.message.sequence <= 0 || candidate.message.sequence >= first)
+        return false;
+    first = candidate.message.sequence;
+    previous = candidate.previous;
+    return true;
 }
 
 bool StepChain::is_open(const Uuid& previous) const {
     return !previous.is_nil() && !known_.contains(previous) && !settled_.contains(previous);
 }
 
-void StepChain::add(std::vector<Candidate>& candidates, Candidate candidate) {
-    if (!known_.insert(candidate.message.message_id).second)
-        return;
-    ++added_;
+std::size_t StepChain::count_open(const Lanes& lanes) const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(lanes, [this](const auto& lane) { return is_open(lane.second.previous); }));
+}
+
+// Without its payload when there is much of it.
+Candidate StepChain::shortened(Candidate candidate) {
     if (bytes_ + candidate.message.payload.size() > most_bytes)
         candidate.is_read = false;
     if (candidate.is_read) {
         bytes_ += candidate.message.payload.size();
-        candidates.push_back(std::move(candidate));
-        return;
+        return candidate;
     }
     // A new one: what a text is assigned keeps its memory.
     Candidate key = candidate_of(std::move(candidate.row_key));
     key.message.aggregate_id = std::move(candidate.message.aggregate_id);
     key.message.sequence = candidate.message.sequence;
     key.previous = candidate.previous;
-    candidates.push_back(std::move(key));
+    return key;
 }
 
-boost::asio::awaitable<void> StepChain::read_predecessors(std::vector<Candidate>& candidates,
-                                                          std::vector<std::string> keys) {
+// The highest numbers make room: they are found again when it is their turn. True when it is the lowest of its lane.
+bool StepChain::add(Lane& lane, Candidate candidate, std::size_t most) {
+    const Sequence sequence = candidate.message.sequence;
+    if (sequence <= 0 || known_.contains(candidate.message.message_id) || lane.found.contains(sequence))
+        return false;
+    const bool is_first = lane.note(candidate);
+    known_.insert(candidate.message.message_id);
+    lane.found.emplace(sequence, shortened(std::move(candidate)));
+    if (lane.found.size() > most) {
+        const auto last = std::prev(lane.found.end());
+        known_.erase(last->second.message.message_id);
+        if (last->second.is_read)
+            bytes_ -= last->second.message.payload.size();
+        lane.found.erase(last);
+    }
+    return is_first;
+}
+
+boost::asio::awaitable<void> StepChain::read_predecessors(std::vector<std::string> keys, const Hear& hear) {
     const std::span<const std::string> all{keys};
     for (std::size_t first = 0; first < all.size(); first += rows_at_once) {
         const auto part = all.subspan(first, std::min(rows_at_once, all.size() - first));
@@ -77,7 +140,7 @@ boost::asio::awaitable<void> StepChain::read_predecessors(std::vector<Candidate>
         std::vector<FeedRow> rows = co_await read_rows(db_, tables_, std::move(some));
         for (FeedRow& row : rows) {
             if (row.state == RowState::pending)
-                add(candidates, std::move(row.candidate));
+                hear(std::move(row.candidate));
             else
                 settled_.insert(row.candidate.message.message_id);
         }
@@ -86,6 +149,12 @@ boost::asio::awaitable<void> StepChain::read_predecessors(std::vector<Candidate>
 
 // All that are missing, a step of every chain at a time.
 boost::asio::awaitable<void> StepChain::walk_back(std::vector<Candidate>& candidates) {
+    const Hear hear = [&](Candidate candidate) {
+        if (known_.insert(candidate.message.message_id).second) {
+            ++added_;
+            candidates.push_back(shortened(std::move(candidate)));
+        }
+    };
     std::size_t from = 0;
     for (std::size_t step = 0; step < most_steps && added_ < most_added; ++step) {
         std::vector<std::string> keys;
@@ -95,85 +164,78 @@ boost::asio::awaitable<void> StepChain::walk_back(std::vector<Candidate>& candid
         }
         if (keys.empty())
             co_return;
-        co_await read_predecessors(candidates, std::move(keys));
+        co_await read_predecessors(std::move(keys), hear);
     }
 }
 
 // The index shows what waits by its age. It may be behind the table: these rows are read before they are sent.
-boost::asio::awaitable<void> StepChain::find_oldest(std::vector<Candidate>& candidates, const Lanes& lanes) {
+boost::asio::awaitable<Item> StepChain::read_page(Item from, Lanes& lanes, std::size_t most) {
     Item values;
     values.emplace(":pending", not_dispatched);
     Query query{tables_.outbox, "NotDispatched = :pending", std::move(values)};
     query.index = "NotDispatchedMessagesIndex";
     query.consistent = false;
     query.limit = rows_of_a_page;
-    const std::size_t end = added_ + most_added;
-    Item next;
-    do {
-        Page page = co_await db_.read_page(query, next);
-        next = std::move(page.last_key);
-        for (const Item& row : page.items) {
-            const std::string* aggregate_id = text_of(row, "AggregateId");
-            if (added_ == end || !aggregate_id || !lanes.contains(*aggregate_id))
-                continue;
-            Candidate candidate = candidate_of(row, tables_.max_payload);
-            candidate.is_read = false;
-            add(candidates, std::move(candidate));
-        }
-    } while (!next.empty() && added_ < end);
+    Page page = co_await db_.read_page(query, from);
+    for (const Item& row : page.items) {
+        const std::string* aggregate_id = text_of(row, "AggregateId");
+        const auto lane = aggregate_id ? lanes.find(*aggregate_id) : lanes.end();
+        if (lane == lanes.end())
+            continue;
+        Candidate candidate = candidate_of(row, tables_.max_payload);
+        candidate.is_read = false;
+        add(lane->second, std::move(candidate), most);
+    }
+    co_return std::move(page.last_key);
 }
 
-// Each lane from the oldest of it that was found.
-boost::asio::awaitable<void> StepChain::walk_to_start(std::vector<Candidate>& candidates, const Lanes& lanes) {
-    struct First {
-        Sequence sequence;
-        Uuid previous;
+// Each lane from the lowest of it that was found: that need not be the oldest by its sender's clock. True when that led further.
+boost::asio::awaitable<bool> StepChain::walk_on(Lanes& lanes, std::size_t most) {
+    bool has_come_further = false, is_news = true;
+    const Hear hear = [&](Candidate candidate) {
+        const auto lane = lanes.find(candidate.message.aggregate_id.str());
+        is_news = (lane != lanes.end() && add(lane->second, std::move(candidate), most)) || is_news;
     };
-    std::unordered_map<std::string, First> firsts;
-    std::size_t from = 0;
-    for (std::size_t step = 0; step < most_steps; ++step) {
-        for (; from < candidates.size(); ++from) {
-            const Candidate& candidate = candidates[from];
-            const First found{candidate.message.sequence, candidate.previous};
-            const std::string& lane = candidate.message.aggregate_id.str();
-            if (found.sequence <= 0 || !lanes.contains(lane))
-                continue;
-            First& first = firsts.try_emplace(lane, found).first->second;
-            if (found.sequence < first.sequence)
-                first = found;
-        }
+    for (std::size_t step = 0; step < steps_of_a_page && is_news; ++step) {
         std::vector<std::string> keys;
-        for (const auto& [lane, first] : firsts) {
-            if (is_open(first.previous))
-                keys.push_back(key_of(first.previous));
+        for (const auto& [aggregate_id, lane] : lanes) {
+            if (is_open(lane.previous))
+                keys.push_back(key_of(lane.previous));
         }
         if (keys.empty())
-            co_return;
-        co_await read_predecessors(candidates, std::move(keys));
+            break;
+        is_news = false;
+        const std::size_t settled = settled_.size();
+        co_await read_predecessors(std::move(keys), hear);
+        is_news = is_news || settled_.size() > settled;
+        has_come_further = has_come_further || is_news;
     }
+    co_return has_come_further;
 }
 
-// Of each lane what has all that comes before it stays.
-std::vector<Candidate> StepChain::cut(std::vector<Candidate>& candidates, const Lanes& lanes) const {
-    std::vector<Candidate> later;
-    struct Lane {
+// Of each lane what has all that comes before it.
+std::vector<Candidate> StepChain::take_ready(std::vector<Candidate>& open, Lanes& lanes) const {
+    std::vector<Candidate> ready = std::exchange(open, {});
+    for (auto& [aggregate_id, lane] : lanes) {
+        for (auto& [sequence, candidate] : lane.found)
+            ready.push_back(std::move(candidate));
+    }
+    Chain::sort(ready);
+    struct Passed {
         Uuid last{};
         bool is_cut = false;
     };
-    std::unordered_map<std::string, Lane> known;
-    std::erase_if(candidates, [&](Candidate& candidate) {
-        const std::string& aggregate_id = candidate.message.aggregate_id.str();
-        if (candidate.message.sequence <= 0 || !lanes.contains(aggregate_id))
-            return false;
-        Lane& lane = known[aggregate_id];
+    std::unordered_map<std::string, Passed> passed;
+    std::erase_if(ready, [&](Candidate& candidate) {
+        Passed& lane = passed[candidate.message.aggregate_id.str()];
         lane.is_cut = lane.is_cut || !(candidate.previous.is_nil() || candidate.previous == lane.last ||
                                        settled_.contains(candidate.previous));
         lane.last = candidate.message.message_id;
         if (lane.is_cut)
-            later.push_back(std::move(candidate));
+            open.push_back(std::move(candidate));
         return lane.is_cut;
     });
-    return later;
+    return ready;
 }
 
 }  // namespace txm::dynamodb::detail

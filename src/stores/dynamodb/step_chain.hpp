@@ -8,9 +8,9 @@
 
 #include <cstddef>
 #include <functional>
-#include <set>
+#include <limits>
+#include <map>
 #include <string>
-#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -18,25 +18,41 @@ namespace txm::dynamodb::detail {
 
 /// Finds the messages that wait and come before those of an event in their aggregates. Of many it keeps the keys only, and of
 /// very many those that must be sent first: the rest is found when these are sent.
-/// *Thread safety*: one coroutine at a time. *Lifetime*: of one event.
+/// *Thread safety*: one coroutine at a time. *Lifetime*: until what it found is sent.
 class StepChain {
 public:
     StepChain(DatabaseImpl& db, const FeedTables& tables) : db_(db), tables_(tables) {}
 
-    /// Adds the predecessors of candidates, and brings all into order. @return candidates that were taken out of them, because
-    /// not all that must be sent before them was found
-    boost::asio::awaitable<std::vector<Candidate>> complete(std::vector<Candidate>& candidates);
+    /// Adds the predecessors of candidates that are near, and brings all into order. @return those that were taken out: of
+    /// lanes with more before them than was found
+    boost::asio::awaitable<std::vector<Candidate>> add_near(std::vector<Candidate>& candidates);
+
+    /// Finds where lanes begin. It ends before it has found all of them when others can be sent, and are not to wait.
+    /// @param open what add_near() took out; what remains in it has to wait for the next time
+    /// @return what can be sent, in order
+    boost::asio::awaitable<std::vector<Candidate>> find_starts(std::vector<Candidate>& open);
 
 private:
-    using Lanes = std::set<std::string, std::less<>>;
+    /// A lane whose first message is looked for.
+    struct Lane {
+        Sequence first = std::numeric_limits<Sequence>::max();  // of those that are known
+        Uuid previous{};                                        // of that one
+        std::map<Sequence, Candidate> found{};                  // the lowest that were
+
+        bool note(const Candidate& candidate);
+    };
+    using Lanes = std::map<std::string, Lane, std::less<>>;
+    using Hear = std::function<void(Candidate)>;
 
     bool is_open(const Uuid& previous) const;
     boost::asio::awaitable<void> walk_back(std::vector<Candidate>& candidates);
-    boost::asio::awaitable<void> find_oldest(std::vector<Candidate>& candidates, const Lanes& lanes);
-    boost::asio::awaitable<void> walk_to_start(std::vector<Candidate>& candidates, const Lanes& lanes);
-    boost::asio::awaitable<void> read_predecessors(std::vector<Candidate>& candidates, std::vector<std::string> keys);
-    std::vector<Candidate> cut(std::vector<Candidate>& candidates, const Lanes& lanes) const;
-    void add(std::vector<Candidate>& candidates, Candidate candidate);
+    boost::asio::awaitable<Item> read_page(Item from, Lanes& lanes, std::size_t most);
+    boost::asio::awaitable<bool> walk_on(Lanes& lanes, std::size_t most);
+    boost::asio::awaitable<void> read_predecessors(std::vector<std::string> keys, const Hear& hear);
+    std::size_t count_open(const Lanes& lanes) const;
+    bool add(Lane& lane, Candidate candidate, std::size_t most);
+    Candidate shortened(Candidate candidate);
+    std::vector<Candidate> take_ready(std::vector<Candidate>& open, Lanes& lanes) const;
 
     DatabaseImpl& db_;
     const FeedTables& tables_;

@@ -71,14 +71,17 @@ private:
     struct Work {
         std::vector<Heard> heard;
         std::map<std::string, std::deque<Candidate>> lanes;
-        std::unordered_set<Uuid> left;  // waits, and may not be forgotten
+        std::unordered_set<Uuid> left;  // of the event: waits, and may not be forgotten
+        std::set<std::string> stopped;  // aggregates with a message that was not taken: not before the next start
         std::size_t sent = 0;
     };
 
     std::vector<std::string> read_event(const std::string& event, Work& work) const;
     awaitable<std::vector<Candidate>> pending_among(std::vector<std::string> row_keys) const;
     awaitable<std::set<std::string>> blocked_of(std::set<std::string> aggregate_ids) const;
-    awaitable<bool> run_some(std::vector<std::string> row_keys, Work& work);
+    awaitable<void> drop_blocked(std::vector<Candidate>& candidates, Work& work) const;
+    awaitable<std::vector<std::string>> run_some(std::vector<std::string> row_keys, Work& work);
+    awaitable<void> send(std::vector<Candidate> candidates, Work& work);
     awaitable<void> read_next(Work& work) const;
     awaitable<void> publish(Work& work);
 
@@ -139,38 +142,59 @@ awaitable<std::set<std::string>> StreamStep::Impl::blocked_of(std::set<std::stri
     co_return blocked;
 }
 
-// True when something has to be left for the next time, and that may come further.
-awaitable<bool> StreamStep::Impl::run_some(std::vector<std::string> row_keys, Work& work) {
-    std::vector<Candidate> candidates = co_await pending_among(std::move(row_keys));
-    StepChain chain{db_, tables_};
-    std::vector<Candidate> later = co_await chain.complete(candidates);
+awaitable<void> StreamStep::Impl::drop_blocked(std::vector<Candidate>& candidates, Work& work) const {
     std::set<std::string> asked;
-    for (const std::vector<Candidate>* some : {&candidates, &later}) {
-        for (const Candidate& candidate : *some)
-            asked.insert(candidate.message.aggregate_id.str());
-    }
+    for (const Candidate& candidate : candidates)
+        asked.insert(candidate.message.aggregate_id.str());
     const std::set<std::string> blocked = co_await blocked_of(std::move(asked));
-    const auto is_blocked = [&](const Candidate& c) { return blocked.contains(c.message.aggregate_id.str()); };
-    std::erase_if(candidates, is_blocked);
-    std::erase_if(later, is_blocked);
-    work.left.clear();
-    for (const Candidate& candidate : later)
+    std::erase_if(candidates, [&](const Candidate& candidate) {
+        const bool is_blocked = blocked.contains(candidate.message.aggregate_id.str());
+        if (is_blocked)
+            work.left.erase(candidate.message.message_id);
+        return is_blocked;
+    });
+}
+
+// Gives the keys that have to be left for the next time, when that may come further.
+awaitable<std::vector<std::string>> StreamStep::Impl::run_some(std::vector<std::string> row_keys, Work& work) {
+    const std::size_t asked = row_keys.size(), sent_before = work.sent;
+    for (const std::string& key : row_keys)
+        work.left.erase(message_id_of(key));
+    std::vector<Candidate> candidates = co_await pending_among(std::move(row_keys));
+    for (const Candidate& candidate : candidates)
         work.left.insert(candidate.message.message_id);
-    for (Candidate& candidate : candidates) {
-        work.left.insert(candidate.message.message_id);
-        work.lanes[candidate.message.aggregate_id.str()].push_back(std::move(candidate));
+    // What is blocked need not be looked for. It is asked for again before anything is sent: that takes its time.
+    co_await drop_blocked(candidates, work);
+    StepChain chain{db_, tables_};
+    std::vector<Candidate> open = co_await chain.add_near(candidates);
+    co_await send(std::move(candidates), work);
+    std::vector<std::string> later;
+    if (open.empty())
+        co_return later;
+    std::vector<Candidate> ready = co_await chain.find_starts(open);
+    co_await send(std::move(ready), work);
+    for (Candidate& candidate : open) {
+        if (work.left.contains(candidate.message.message_id) &&
+            !work.stopped.contains(candidate.message.aggregate_id.str()))
+            later.push_back(std::move(candidate.row_key));
     }
-    const std::size_t sent_before = work.sent;
+    if (work.sent == sent_before && later.size() == asked)
+        later.clear();
+    co_return later;
+}
+
+awaitable<void> StreamStep::Impl::send(std::vector<Candidate> candidates, Work& work) {
+    co_await drop_blocked(candidates, work);
+    for (Candidate& candidate : candidates)
+        work.lanes[candidate.message.aggregate_id.str()].push_back(std::move(candidate));
     co_await publish(work);
-    co_return !later.empty() && work.sent > sent_before;
 }
 
 awaitable<std::string> StreamStep::Impl::run(std::string event) {
     Work work;
-    const std::vector<std::string> keys = read_event(event, work);
-    bool goes_on = true;
-    while (goes_on)
-        goes_on = co_await run_some(keys, work);
+    std::vector<std::string> keys = read_event(event, work);
+    while (!keys.empty())
+        keys = co_await run_some(std::move(keys), work);
     // Lambda goes on from there with all that follows.
     const auto failed =
         std::ranges::find_if(work.heard, [&](const Heard& heard) { return work.left.contains(heard.message_id); });
@@ -245,6 +269,7 @@ awaitable<void> StreamStep::Impl::publish(Work& work) {
             if (!can_be_sent(first.message, tables_.max_payload)) {
                 // A relay makes it a dead letter; there is nothing that trying it again could change.
                 work.left.erase(first.message.message_id);
+                work.stopped.insert(lane->first);
                 lane = work.lanes.erase(lane);
                 continue;
             }
@@ -269,6 +294,8 @@ awaitable<void> StreamStep::Impl::publish(Work& work) {
             const bool is_acknowledged = batch.report(i) == PublishBatch::Report::acknowledged;
             if (is_acknowledged)
                 acknowledged.push_back(given[i]);
+            else
+                work.stopped.insert(lane->first);
             if (!is_acknowledged || lane->second.empty())
                 work.lanes.erase(lane);
         }
