@@ -83,12 +83,23 @@ public:
 
     int run(LambdaRuntime& runtime) {
         const StopOnSignal stop{[&runtime] { runtime.interrupt(); }};
-        while (auto invocation = runtime.next())
-            handle(runtime, *invocation);
+        std::exception_ptr failure;
+        std::string why;
+        try {
+            while (auto invocation = runtime.next())
+                handle(runtime, *invocation);
+        } catch (const std::exception& error) {
+            failure = std::current_exception();
+            why = error.what();
+        }
         if (!runner_.finish(Clock::now() + 10s)) {
             log().warn("the step of an event that had timed out is still running: ending without it");
-            std::_Exit(0);  // nothing that it uses can be taken down
+            if (failure)
+                report_failure(why);
+            std::_Exit(failure ? 1 : 0);  // nothing that it uses can be taken down
         }
+        if (failure)
+            std::rethrow_exception(failure);
         return 0;
     }
 

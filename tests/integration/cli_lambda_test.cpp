@@ -86,6 +86,12 @@ public:
         answers_.pop_front();
         return first;
     }
+    /// Every question for an event, from the one that waits on.
+    void break_down() {
+        const std::lock_guard lock{mutex_};
+        is_over_ = true;
+        changed_.notify_all();
+    }
     bool waits_for_the_next(int number) {
         std::unique_lock lock{mutex_};
         return changed_.wait_for(lock, 60s, [&] { return asked_ >= number; });
@@ -196,41 +202,66 @@ TEST_F(CliLambda, AWrongEventIsReportedAndTheNextOneIsTaken) {
     EXPECT_EQ(dispatched(), 1U);
 }
 
-// A broker that accepts connections and never answers.
+/// A broker that accepts connections and never answers.
+class Silent {
+public:
+    Silent() {
+        server_.Post(".*", [this](const httplib::Request&, httplib::Response&) {
+            std::unique_lock lock{mutex_};
+            changed_.wait(lock, [this] { return is_over_; });
+        });
+        port_ = server_.bind_to_any_port("127.0.0.1");
+        thread_ = std::thread{[this] { server_.listen_after_bind(); }};
+    }
+    ~Silent() {
+        {
+            const std::lock_guard lock{mutex_};
+            is_over_ = true;
+            changed_.notify_all();
+        }
+        server_.stop();
+        thread_.join();
+    }
+    std::string sns() const { return "sns://eu-west-1/x-?endpoint=http://127.0.0.1:" + std::to_string(port_); }
+
+private:
+    httplib::Server server_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool is_over_ = false;
+    int port_ = 0;
+    std::thread thread_;
+};
+
 TEST_F(CliLambda, TheDeadlineIsKept) {
     migrate();
     ASSERT_EQ(txm({"publish", "--store", store()}, lines(1)).code, 0);
-    httplib::Server silent;
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool is_over = false;
-    silent.Post(".*", [&](const httplib::Request&, httplib::Response&) {
-        std::unique_lock lock{mutex};
-        changed.wait(lock, [&] { return is_over; });
-    });
-    const int port = silent.bind_to_any_port("127.0.0.1");
-    std::thread thread{[&] { silent.listen_after_bind(); }};
+    const Silent silent;
+    Program program{scratch, lambda(store(), silent.sns())};
+    api.send(event_of_rows(), 1500ms);
+    const auto answer = api.answer();
+    EXPECT_TRUE(answer.has_value()) << program.err();
+    if (answer) {
+        EXPECT_EQ(answer->kind, "error");
+        EXPECT_NE(answer->body.find("longer timeout"), std::string::npos) << answer->body;
+    }
+    EXPECT_TRUE(api.waits_for_the_next(2));
+    EXPECT_EQ(dispatched(), 0U);
+}
 
-    {
-        Program program{scratch,
-                        lambda(store(), "sns://eu-west-1/x-?endpoint=http://127.0.0.1:" + std::to_string(port))};
-        api.send(event_of_rows(), 1500ms);
-        const auto answer = api.answer();
-        EXPECT_TRUE(answer.has_value()) << program.err();
-        if (answer) {
-            EXPECT_EQ(answer->kind, "error");
-            EXPECT_NE(answer->body.find("longer timeout"), std::string::npos) << answer->body;
-        }
-        EXPECT_TRUE(api.waits_for_the_next(2));
-        EXPECT_EQ(dispatched(), 0U);
-    }
-    {
-        const std::lock_guard lock{mutex};
-        is_over = true;
-        changed.notify_all();
-    }
-    silent.stop();
-    thread.join();
+// What it uses must not be taken down under it.
+TEST_F(CliLambda, AStepThatStillRunsWhenTheRuntimeFailsIsLeftBehind) {
+    migrate();
+    ASSERT_EQ(txm({"publish", "--store", store()}, lines(1)).code, 0);
+    const Silent silent;
+    Program program{scratch, lambda(store(), silent.sns())};
+    api.send(event_of_rows(), 1500ms);
+    ASSERT_TRUE(api.answer().has_value()) << program.err();
+    ASSERT_TRUE(api.waits_for_the_next(2)) << program.err();
+    api.break_down();
+    EXPECT_EQ(program.wait(), 1) << program.err();
+    EXPECT_NE(program.err().find("still running"), std::string::npos) << program.err();
+    EXPECT_NE(program.err().find("txm: "), std::string::npos) << program.err();
 }
 
 TEST_F(CliLambda, AFailedStartIsReported) {
