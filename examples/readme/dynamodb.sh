@@ -13,7 +13,7 @@ txm migrate --topic orders --consumer bookkeeping
 
 echo '{"topic":"orders","aggregate_id":"1","payload":{"id":1,"cents":2933}}' | txm publish
 txm relay --drain
-txm consume --topic orders --consumer bookkeeping --exec 'cat >>booked' --drain
+txm consume --topic orders --consumer bookkeeping --exec 'echo "$(cat)" >>booked' --drain
 
 txm messages list
 txm status

@@ -38,7 +38,7 @@ std::string region_of(const ClientOptions& options) {
     if (std::string region = profile ? profile->get("region") : ""; !region.empty())
         return region;
     throw Error(Errc::invalid_configuration,
-                "no AWS region is given: name one in the options, in AWS_REGION, or in the profile");
+                "no AWS region is given: name one in the URL or the options, in AWS_REGION, or in the profile");
 }
 
 Endpoint parse_endpoint(const std::string& url) {

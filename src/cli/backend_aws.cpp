@@ -19,14 +19,19 @@ public:
 
     void migrate(const std::vector<std::string>& topics, const std::vector<std::string>& consumers) override {
         if (topics.empty())
-            throw UsageError(origin_ + (service_ == Service::sns
-                                            ? ": migrate needs --topic TOPIC and --consumer NAME: SNS keeps nothing "
-                                              "for a consumer whose queue is made later"
-                                            : ": migrate needs --topic TOPIC: each topic is a queue"));
+            throw UsageError(
+                origin_ + (service_ == Service::sns
+                               ? ": migrate needs --topic TOPIC and --consumer NAME: SNS keeps nothing "
+                                 "for a consumer whose queue is made later (without a broker it makes "
+                                 "the tables alone)"
+                               : ": migrate needs --topic TOPIC: each topic is a queue (without a broker it makes the "
+                                 "tables alone)"));
         if (service_ == Service::sns && consumers.empty())
-            throw UsageError(origin_ +
-                             ": migrate needs --consumer NAME: behind SNS each consumer has a queue of its own, and "
-                             "what is published before that is there is not in it");
+            throw UsageError(
+                origin_ +
+                ": migrate needs --consumer NAME: behind SNS each consumer has a queue of its own, and "
+                "what is published before that is there is not in it (without a broker it makes the tables "
+                "alone)");
         if (service_ == Service::sqs) {
             sync_wait(aws::subscribe(topics, options_));
             return;

@@ -239,6 +239,9 @@ struct DynamoDbOptions {
         tables.state = options.text("state_table", tables.outbox + "-txm");
         for (const std::string& name : {tables.outbox, tables.inbox, tables.state})
             check_table_name(name, origin);
+        if (tables.outbox == tables.inbox || tables.outbox == tables.state || tables.inbox == tables.state)
+            throw UsageError(origin + ": outbox, inbox and state_table are three tables, not '" + tables.outbox +
+                             "', '" + tables.inbox + "' and '" + tables.state + "'");
         database.client = aws_client_options(place, options, origin);
         database.commit_timeout = options.duration("commit_timeout", database.commit_timeout);
         database.home_region = options.text("home_region", "");

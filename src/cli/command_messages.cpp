@@ -93,6 +93,10 @@ private:
             throw UsageError("messages " + action_ +
                              " needs ids, or --yes to do it for all that the filters select (`txm messages list` "
                              "with the same filters shows them)");
+        if ((action_ == "replay" || action_ == "skip") && selects_everything())
+            throw UsageError(
+                "messages " + action_ +
+                " needs ids or a filter such as --state dead: without one it is every message that there is");
         if (action_ == "purge" && !filter_.before)
             throw UsageError("messages purge needs --before AGE, such as --before 30d");
         // A row of an inbox has no topic or aggregate: what cannot be told apart must not be deleted.
@@ -119,7 +123,7 @@ private:
             sync_wait(admin_->list(filter_, each));
         output.finish();
         if (!found && missing.empty() && !configuration_.json())
-            write_result("no messages\n");
+            write_result(is_inbox_ ? "no messages of consumer '" + consumer() + "'\n" : std::string("no messages\n"));
         return report_missing(missing);
     }
 

@@ -241,6 +241,8 @@ TEST_F(CliDynamoDb, WrongOptionsAreOneLineAndExitCode2) {
     expect_refused(status("dynamodb://127.0.0.1:8000/outbox"), 2, "?endpoint=");
     expect_refused(status("dynamodb://eu-west-1/a b"), 2, "a b");
     expect_refused(status("dynamodb:///outbox"), 2, "region");
+    expect_refused(status("dynamodb://eu-west-1/same?inbox=same"), 2, "three tables");
+    expect_refused(status("dynamodb://eu-west-1/same?state_table=inbox"), 2, "three tables");
     expect_refused(status("dynamodb://outbox"), 2, "'outbox' is not the name of a region");
     expect_refused(status("dynamodb://eu-west-1/outbox?access_key=AKIAEXAMPLE"), 2, "use a profile");
     expect_refused(status("dynamodb://eu-west-1/ab"), 2, "3 to 255 characters");

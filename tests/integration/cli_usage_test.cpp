@@ -79,6 +79,8 @@ TEST_F(CliUsage, WrongUsageIsOneLineAndExitCode2) {
     expect_refused(run(scratch, {"consume", "--broker", "stdout:", "--topic", "t", "--print"}), 2, "stdout:");
     expect_refused(run(scratch, {"messages", "replay", "--store", "sqlite:s.db", "--state", "dead"}), 2, "--yes");
     expect_refused(run(scratch, {"messages", "skip", "--store", "sqlite:s.db", "42"}), 2, "UUID");
+    for (const std::string action : {"replay", "skip"})
+        expect_refused(run(scratch, {"messages", action, "--store", "sqlite:s.db", "--yes"}), 2, "--state dead");
     expect_refused(run(scratch, {"messages", "purge", "--store", "sqlite:s.db"}), 2, "--before");
     expect_refused(run(scratch, {"messages", "list", "--store", "sqlite:s.db", "--state", "lost"}), 2, "pending");
     expect_refused(run(scratch, {"messages", "list", "--store", "sqlite:s.db", "--since", "yesterday"}), 2,

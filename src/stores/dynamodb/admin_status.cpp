@@ -271,10 +271,10 @@ awaitable<void> StatusReader::check_table(std::string table, bool needs_stream, 
 }
 
 void StatusReader::add_warnings(StoreStatus& status) const {
-    const std::string store = " --store dynamodb://" + db_.impl().client.region() + "/" + tables_.outbox;
-    const std::string decide = store +
-                               " --state dead`, then `txm messages replay` or `skip` with the same options and --yes, "
-                               "or with ids";
+    const std::string decide =
+        " --state dead`, then `txm messages replay` or `skip` with the same options and --yes, or with ids; the "
+        "--store is "
+        "that of this command";
     const auto warn = [&](std::string text) { status.warnings.push_back(std::move(text)); };
     if (status.dead > 0 || status.lanes_held > 0) {
         const std::string held =
@@ -286,7 +286,7 @@ void StatusReader::add_warnings(StoreStatus& status) const {
     });
     if (!has_relay && status.oldest_pending_age.value_or(std::chrono::seconds{0}) > old_without_relay)
         warn("messages wait since " + std::to_string(status.oldest_pending_age->count()) +
-             " s and no relay is running: start `txm relay" + store + "`");
+             " s and no relay is running: start `txm relay` with the --store of this command");
     for (const InboxStatus& inbox : status.inboxes) {
         if (inbox.dead > 0)
             warn(plural(inbox.dead, "dead letter") + " of consumer '" + inbox.consumer +

@@ -122,7 +122,8 @@ awaitable<std::exception_ptr> OutboxFeed::Impl::read_stream() {
         stream_at_ = Clock::now() + std::max<Clock::duration>(stream_pause, Clock::now() - begin);
         co_return std::current_exception();
     }
-    co_return std::exception_ptr{};
+    const std::exception_ptr none;
+    co_return none;
 }
 
 // One walk after the other, but not without a pause: the index may be slow to show what is missing.

@@ -138,10 +138,11 @@ void read_inboxes(Connection& connection, const std::string& inbox, StoreStatus&
     }
 }
 
-void add_warnings(const std::string& path, const std::string& outbox, StoreStatus& status) {
-    const std::string dead = " --store sqlite:" + path +
-                             " --state dead`, then `txm messages replay` or `skip` with the "
-                             "same options and --yes, or with ids";
+void add_warnings(const std::string& outbox, StoreStatus& status) {
+    const std::string dead =
+        " --state dead`, then `txm messages replay` or `skip` with the same options and --yes, or with ids; the "
+        "--store is "
+        "that of this command";
     const auto warn = [&](std::string text) { status.warnings.push_back(std::move(text)); };
     if (status.dead > 0 || status.lanes_held > 0) {
         const std::string held =
@@ -153,7 +154,7 @@ void add_warnings(const std::string& path, const std::string& outbox, StoreStatu
         std::ranges::any_of(status.leases, [&](const LeaseStatus& l) { return l.name == lease && l.is_held; });
     if (!has_relay && status.oldest_pending_age.value_or(std::chrono::seconds{0}) > old_without_relay)
         warn("messages wait since " + std::to_string(status.oldest_pending_age->count()) +
-             " s and no relay is running: start `txm relay --store sqlite:" + path + "`");
+             " s and no relay is running: start `txm relay` with the --store of this command");
     for (const InboxStatus& inbox : status.inboxes) {
         if (inbox.dead > 0)
             warn(plural(inbox.dead, "dead letter") + " of consumer '" + inbox.consumer +
@@ -184,7 +185,7 @@ StoreStatus read_status(Connection& connection, const std::string& path, const s
     read_leases(connection, path, status);
     if (has_table(inbox))
         read_inboxes(connection, inbox, status);
-    add_warnings(path, outbox, status);
+    add_warnings(outbox, status);
     return status;
 }
 
