@@ -68,7 +68,7 @@ public:
         return all.size();
     }
 
-    std::string url() const { return "sqs://eu-west-1/?fifo=true&endpoint=" + http_.endpoint(); }
+    std::string url() const { return "sqs://eu-west-1/?fifo=true&create=false&endpoint=" + http_.endpoint(); }
 
 private:
     HttpAnswer answer(const test::HttpRequest& request) {

@@ -246,7 +246,8 @@ TEST_F(CliDynamoDb, WrongOptionsAreOneLineAndExitCode2) {
     expect_refused(status("dynamodb://outbox"), 2, "'outbox' is not the name of a region");
     expect_refused(status("dynamodb://eu-west-1/outbox?access_key=AKIAEXAMPLE"), 2, "use a profile");
     expect_refused(status("dynamodb://eu-west-1/ab"), 2, "3 to 255 characters");
-    expect_refused(status("dynamodb://eu-west-1/outbox?colour=red"), 2, "'colour' is unknown: dynamodb: has inbox");
+    expect_refused(status("dynamodb://eu-west-1/outbox?colour=red"), 2,
+                   "'colour' is unknown: dynamodb: has endpoint, inbox");
     expect_refused(status("dynamodb://eu-west-1/outbox?compat=perhaps"), 2, "true or false");
     expect_refused(status("dynamodb://eu-west-1/outbox?endpoint=127.0.0.1:8000"), 2, "http://127.0.0.1:8000");
     expect_refused(status("dynamodb://eu-west-1/outbox?poll_interval=5"), 2, "duration");

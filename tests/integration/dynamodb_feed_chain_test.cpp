@@ -129,7 +129,7 @@ TEST_F(DynamoDbChain, that_is_dated_backwards_takes_little_memory) {
 }
 
 TEST_F(DynamoDbChain, of_more_than_a_feed_remembers_comes_in_order_whatever_its_dates_say) {
-    constexpr int length = 2'300;
+    constexpr int length = is_sanitized ? 400 : 2'300;  // what is more than a feed keeps takes long there
     const StoredMessage last = publish_chain("a", length, 10, true);
     for (const auto kind : {dynamodb::FeedKind::poll, dynamodb::FeedKind::tail}) {
         dynamodb::FeedOptions options = stream_options(streams_);

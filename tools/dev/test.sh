@@ -104,8 +104,8 @@ run_tests() { # PRESET
     if [ "$preset" != test ] && setarch -R true 2>/dev/null; then run=(setarch -R); fi
     progress "$preset" "$tree/results" &
     local heart=$!
-    # Twice as many as processors: most tests wait for servers, or for time.
-    "${run[@]}" ctest --test-dir "$tree" -j $((jobs * 2)) --timeout 1000000 --output-on-failure "${select[@]}" 2>&1 |
+    # One more than processors: most tests wait for servers, or for time.
+    "${run[@]}" ctest --test-dir "$tree" -j $((jobs + 1)) --timeout 1000000 --output-on-failure "${select[@]}" 2>&1 |
         tee "$build_root/logs/test-$preset.log" |
         grep --line-buffered -vE '^ +Start +[0-9]+:|^Test project|^Internal ctest|^Errors while|^$' || true
     kill $heart 2>/dev/null && wait $heart 2>/dev/null || true
