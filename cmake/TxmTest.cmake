@@ -22,7 +22,7 @@ txm_precompile(txm_test_precompiled <gmock/gmock.h> <gtest/gtest.h>)
 #
 # LABELS are among TXM_TEST_KINDS.
 #
-# Makes the GoogleTest executable <NAME>_test and one ctest entry for it. TIMEOUT is in seconds (120 when left out);
+# Makes the GoogleTest executable <NAME>_test and one ctest entry for it. TIMEOUT is in seconds (240 when left out);
 # SERIAL keeps other tests from running beside it; SHARDS makes that many entries, <NAME>_1 and on, each with its part of
 # the cases.
 function(txm_test)
@@ -66,7 +66,7 @@ endfunction()
 # The common half of both, called in their scope: runs the command through tests/run, which always leaves a result.
 macro(txm_add_test kind name)
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
+    set(arg_TIMEOUT 240)
   endif()
   add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/run ${kind} ${name} ${arg_TIMEOUT}
                                 ${PROJECT_BINARY_DIR}/results ${ARGN})
