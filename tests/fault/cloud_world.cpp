@@ -133,15 +133,13 @@ History CloudWorld::observe() const {
         if (!committed.contains(id))
             history.confirmed.insert(id);
     history.acknowledgements = std::move(acknowledgements);
-    for (const auto& commit : history.commits)
-        if (history.dead.contains(commit.message_id))
-            history.excused.insert(commit.aggregate_id);
+    excuse_dead(history);
     return history;
 }
 
 void CloudWorld::finish() {
     const std::string store = store_url(servers_->dynamodb.endpoint());
-    run(relay_command(true) + std::vector<std::string>{"--drain"});
+    drain(relay_command(true), store);
     run(consumer_command(true) + std::vector<std::string>{"--drain"}, {0, 1});
     run({binary("txm"), "messages", "replay", "--inbox", "--consumer", "judge", "--store", store, "--state", "dead",
          "--yes"});

@@ -114,6 +114,13 @@ void World::run(const std::vector<std::string>& command, const std::vector<int>&
     throw std::runtime_error(text + "\n" + content.str());
 }
 
+void World::drain(std::vector<std::string> relay, const std::string& store, const std::string& out) const {
+    relay.emplace_back("--drain");
+    run(relay, {0, 1}, out);
+    run({binary("txm"), "messages", "replay", "--store", store, "--state", "dead", "--yes"});
+    run(relay, {0}, out);
+}
+
 void World::run_sql(const std::string& database, const std::string& sql) const {
     sqlite3* raw = nullptr;
     const int opened = sqlite3_open(path(database).c_str(), &raw);
@@ -124,7 +131,7 @@ void World::run_sql(const std::string& database, const std::string& sql) const {
 }
 
 void World::create_store() const {
-    run({binary("txm"), "migrate", "--store", "sqlite:" + path("app.db")});
+    run({binary("txm"), "migrate", "--store", store()});
     run_sql("app.db",
             "create table domain (id integer primary key autoincrement, message_id text unique, aggregate_id text)");
 }
@@ -143,6 +150,7 @@ void World::read_told(History& history) const {
 History World::observe_store(bool outbox_is_kept) const {
     History history;
     read_told(history);
+    history.dead = first_column(path("app.db"), "select message_id from outbox where state = 3");
     if (!outbox_is_kept) {  // the application's own rows tell
         history.commits = events(path("app.db"), "select message_id, aggregate_id from domain order by id");
         return history;
@@ -154,6 +162,12 @@ History World::observe_store(bool outbox_is_kept) const {
     history.confirmed.merge(
         first_column(path("app.db"), "select message_id from domain except select message_id from outbox"));
     return history;
+}
+
+void World::excuse_dead(History& history) {
+    for (const auto& commit : history.commits)
+        if (history.dead.contains(commit.message_id))
+            history.excused.insert(commit.aggregate_id);
 }
 
 void PipelineWorld::create() {
@@ -174,10 +188,9 @@ void PipelineWorld::create() {
 }
 
 std::vector<Role> PipelineWorld::roles() const {
-    const std::string store = "sqlite:" + path("app.db"), effects = "sqlite:" + path("effects.db"),
-                      broker = "local:" + path("broker.db");
+    const std::string effects = "sqlite:" + path("effects.db"), broker = "local:" + path("broker.db");
     const Role relay{"relay",
-                     {binary("txm"), "relay", "--config", path("txm.toml"), "--store", store, "--broker", broker}};
+                     {binary("txm"), "relay", "--config", path("txm.toml"), "--store", store(), "--broker", broker}};
     const Role consumer{"consumer",
                         {binary("txm"), "consume", "--config", path("txm.toml"), "--store", effects, "--broker", broker,
                          "--topic", "events", "--consumer", "judge", "--sql", path("effect.sql")}};
@@ -206,19 +219,16 @@ History PipelineWorld::observe() const {
             effect.message_id.erase(0, 7);
     history.effects = std::move(effects);
     history.acknowledgements = std::move(acknowledgements);
-    history.dead = std::move(dead);
-    for (const auto& commit : history.commits)
-        if (history.dead.contains(commit.message_id))
-            history.excused.insert(commit.aggregate_id);
+    history.dead.merge(dead);
+    excuse_dead(history);
     return history;
 }
 
 void PipelineWorld::finish() {
     const auto all = roles();
-    auto relay = all[1].command, consumer = all[3].command;
-    relay.emplace_back("--drain");
+    auto consumer = all[3].command;
     consumer.emplace_back("--drain");
-    run(relay);
+    drain(all[1].command, store());
     run(consumer, {0, 1});  // 1: some messages are dead letters still
     run_sql("effects.db", "drop trigger poison");
     run({binary("txm"), "messages", "replay", "--inbox", "--consumer", "judge", "--store",
@@ -232,11 +242,11 @@ void JournalWorld::create() {
 
 std::vector<Role> JournalWorld::roles() const {
     const Role relay{"relay", {binary("fault_journal_relay"), path("app.db"), path("journal")}};
-    const Role replay{"operator",
-                      {binary("txm"), "messages", "replay", "--store", "sqlite:" + path("app.db"), "--state", "dead",
-                       "--limit", "3", "--yes"},
-                      {},
-                      true};
+    const Role replay{
+        "operator",
+        {binary("txm"), "messages", "replay", "--store", store(), "--state", "dead", "--limit", "3", "--yes"},
+        {},
+        true};
     return {Role{"app", app_command()}, relay, relay, replay};
 }
 
@@ -246,23 +256,15 @@ bool JournalWorld::has_message_in_flight() const {
 
 History JournalWorld::observe() const {
     auto acknowledgements = plain_events(path("journal"));
-    auto dead = first_column(path("app.db"), "select message_id from outbox where state = 3");
     History history = observe_store();
     history.acknowledgements = std::move(acknowledgements);
-    history.dead = std::move(dead);
     history.has_effects = false;
-    for (const auto& commit : history.commits)
-        if (history.dead.contains(commit.message_id))
-            history.excused.insert(commit.aggregate_id);
+    excuse_dead(history);
     return history;
 }
 
 void JournalWorld::finish() {
-    const std::string store = "sqlite:" + path("app.db");
-    const auto drain = [&] { run({binary("fault_journal_relay"), path("app.db"), path("journal"), "--drain"}); };
-    drain();
-    run({binary("txm"), "messages", "replay", "--store", store, "--state", "dead", "--yes"});
-    drain();
+    drain(roles()[1].command, store());
 }
 
 void LinesWorld::create() {
@@ -270,11 +272,8 @@ void LinesWorld::create() {
 }
 
 std::vector<Role> LinesWorld::roles() const {
-    const Role relay{"relay",
-                     {binary("txm"), "relay", "--store", "sqlite:" + path("app.db"), "--broker", "stdout:"},
-                     {},
-                     false,
-                     path("lines")};
+    const Role relay{
+        "relay", {binary("txm"), "relay", "--store", store(), "--broker", "stdout:"}, {}, false, path("lines")};
     return {Role{"app", app_command()}, relay, relay};
 }
 
@@ -287,13 +286,13 @@ History LinesWorld::observe() const {
     History history = observe_store();
     history.acknowledgements = std::move(acknowledgements);
     history.has_effects = false;
+    excuse_dead(history);
     return history;
 }
 
 void LinesWorld::finish() {
-    auto relay = roles()[1];
-    relay.command.emplace_back("--drain");
-    run(relay.command, {0}, relay.out);
+    const auto relay = roles()[1];
+    drain(relay.command, store(), relay.out);
 }
 
 void TidyWorld::create() {
@@ -319,8 +318,8 @@ std::vector<Role> TidyWorld::roles() const {
     const std::string line = "printf '%s %s\\n' \"$TXM_MESSAGE_ID\" \"$TXM_AGGREGATE_ID\" >> '" + path("runs") + "'";
     return {Role{"app", app_command(100)},
             Role{"relay",
-                 {binary("txm"), "relay", "--config", path("txm.toml"), "--store", "sqlite:" + path("app.db"),
-                  "--broker", broker + "?retention=1s"}},
+                 {binary("txm"), "relay", "--config", path("txm.toml"), "--store", store(), "--broker",
+                  broker + "?retention=1s"}},
             Role{"printer", consumer({"printer", "--print"}), {}, false, path("printed")},
             Role{"runner",
                  consumer({"runner", "--store", "sqlite:" + path("runs.db"), "--policy", "skip", "--exec", line})}};
@@ -337,6 +336,7 @@ History TidyWorld::observe() const {
     History history = observe_store(false);
     history.sinks = {std::move(printed), std::move(ran)};
     history.has_broker = history.has_effects = false;
+    excuse_dead(history);
     return history;
 }
 
@@ -344,6 +344,10 @@ void TidyWorld::finish() {
     for (auto role : roles()) {
         if (role.kind == "app")
             continue;
+        if (role.kind == "relay") {
+            drain(role.command, store());
+            continue;
+        }
         role.command.emplace_back("--drain");
         // 1: a late redelivery of what the inbox has forgotten is a dead letter, as it must be.
         run(role.command, role.kind == "runner" ? std::vector<int>{0, 1} : std::vector<int>{0}, role.out);

@@ -49,9 +49,15 @@ protected:
     /// Runs a command to its end. @throws std::runtime_error with its log unless it ends with one of `accepted`
     void run(const std::vector<std::string>& command, const std::vector<int>& accepted = {0},
              const std::string& out = {}) const;
+    /// Has everything sent. A relay that was killed often enough while it sent the same message has made it a dead letter.
+    void drain(std::vector<std::string> relay, const std::string& store, const std::string& out = {}) const;
     void run_sql(const std::string& database, const std::string& sql) const;
-    void read_told(History& history) const;                   ///< what the application was told
-    History observe_store(bool outbox_is_kept = true) const;  ///< commits and what the application was told
+    void read_told(History& history) const;  ///< what the application was told
+    /// Commits, dead letters of the outbox, and what the application was told.
+    History observe_store(bool outbox_is_kept = true) const;
+    /// Nothing more is expected of an aggregate while one of its messages is a dead letter.
+    static void excuse_dead(History& history);
+    std::string store() const { return "sqlite:" + path("app.db"); }
     std::vector<std::string> app_command(int pause_ms = 20) const;
     void create_store() const;
 
