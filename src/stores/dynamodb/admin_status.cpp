@@ -1,5 +1,6 @@
 #include "stores/dynamodb/admin_status.hpp"
 
+#include "core/status_warnings.hpp"
 #include "stores/dynamodb/consumer_store_inbox.hpp"
 #include "stores/dynamodb/consumer_store_keys.hpp"
 #include "stores/dynamodb/consumer_store_lanes.hpp"
@@ -22,9 +23,6 @@ namespace {
 // The layout of the tables that this version writes.
 constexpr int schema_version = 1;
 
-// A backlog is nothing to worry about while somebody works on it; without a relay it is.
-constexpr std::chrono::seconds old_without_relay{60};
-
 // What took effect is counted row by row. Beyond that, the number says no more than that there are many.
 constexpr std::size_t most_counted = 100'000;
 
@@ -36,10 +34,6 @@ Query partition_of(const std::string& table, std::string partition) {
     Item values;
     values.emplace(":partition", std::move(partition));
     return Query{table, "PK = :partition", std::move(values)};
-}
-
-std::string plural(std::uint64_t number, std::string_view one) {
-    return std::to_string(number) + " " + std::string(one) + (number == 1 ? "" : "s");
 }
 
 std::optional<Timestamp> next_attempt_of(const Item& lane) {
@@ -81,7 +75,7 @@ awaitable<StoreStatus> StatusReader::read() {
     std::ranges::sort(status.inboxes, {}, &InboxStatus::consumer);
     for (InboxStatus& inbox : status.inboxes)
         co_await read_consumer(inbox, status);
-    add_warnings(status);
+    txm::detail::add_warnings(status, "outbox:" + tables_.outbox);
     co_return status;
 }
 
@@ -268,30 +262,6 @@ awaitable<void> StatusReader::check_table(std::string table, bool needs_stream, 
         description && description->is_object() ? text_in(description->get_object(), "TimeToLiveStatus") : "";
     if (state != "ENABLED" && state != "ENABLING")
         warn("does not delete what has expired: enable its time to live with the attribute ExpiresAt");
-}
-
-void StatusReader::add_warnings(StoreStatus& status) const {
-    const std::string decide =
-        " --state dead`, then `txm messages replay` or `skip` with the same options and --yes, or with ids; the "
-        "--store is "
-        "that of this command";
-    const auto warn = [&](std::string text) { status.warnings.push_back(std::move(text)); };
-    if (status.dead > 0 || status.lanes_held > 0) {
-        const std::string held =
-            status.lanes_held > 0 ? ", " + plural(status.lanes_held, "aggregate") + " held until you decide" : "";
-        warn(plural(status.dead, "dead letter") + " in the outbox" + held + ": see `txm messages list" + decide);
-    }
-    const bool has_relay = std::ranges::any_of(status.leases, [&](const LeaseStatus& lease) {
-        return lease.name == "outbox:" + tables_.outbox && lease.is_held;
-    });
-    if (!has_relay && status.oldest_pending_age.value_or(std::chrono::seconds{0}) > old_without_relay)
-        warn("messages wait since " + std::to_string(status.oldest_pending_age->count()) +
-             " s and no relay is running: start `txm relay` with the --store of this command");
-    for (const InboxStatus& inbox : status.inboxes) {
-        if (inbox.dead > 0)
-            warn(plural(inbox.dead, "dead letter") + " of consumer '" + inbox.consumer +
-                 "': see `txm messages list --inbox --consumer '" + inbox.consumer + "'" + decide);
-    }
 }
 
 }  // namespace txm::dynamodb::detail

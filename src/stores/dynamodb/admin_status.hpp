@@ -49,7 +49,6 @@ private:
     awaitable<std::vector<InboxStatus>> count_inbox();
     awaitable<void> read_consumer(InboxStatus& inbox, StoreStatus& status);
     awaitable<void> check_table(std::string table, bool needs_stream, StoreStatus& status);
-    void add_warnings(StoreStatus& status) const;
 
     Database& db_;
     const AdminTables tables_;

@@ -1,5 +1,6 @@
 #include "stores/sqlite/admin_status.hpp"
 
+#include "core/status_warnings.hpp"
 #include "sqlite/lease.hpp"
 #include "stores/sqlite/schema.hpp"
 
@@ -11,9 +12,6 @@
 
 namespace txm::sqlite::detail {
 namespace {
-
-// A backlog is nothing to worry about while somebody works on it; without a relay it is.
-constexpr std::chrono::seconds old_without_relay{60};
 
 /// Looks which bytes of `<db>-txm-lock` are locked, without locking any.
 class LockFile {
@@ -40,10 +38,6 @@ private:
 
 std::uint64_t count(Query query) {
     return query.step() ? static_cast<std::uint64_t>(query.integer(0)) : 0;
-}
-
-std::string plural(std::uint64_t number, std::string_view one) {
-    return std::to_string(number) + " " + std::string(one) + (number == 1 ? "" : "s");
 }
 
 void read_outbox(Connection& connection, const std::string& table, StoreStatus& status) {
@@ -138,30 +132,6 @@ void read_inboxes(Connection& connection, const std::string& inbox, StoreStatus&
     }
 }
 
-void add_warnings(const std::string& outbox, StoreStatus& status) {
-    const std::string dead =
-        " --state dead`, then `txm messages replay` or `skip` with the same options and --yes, or with ids; the "
-        "--store is "
-        "that of this command";
-    const auto warn = [&](std::string text) { status.warnings.push_back(std::move(text)); };
-    if (status.dead > 0 || status.lanes_held > 0) {
-        const std::string held =
-            status.lanes_held > 0 ? ", " + plural(status.lanes_held, "aggregate") + " held until you decide" : "";
-        warn(plural(status.dead, "dead letter") + " in the outbox" + held + ": see `txm messages list" + dead);
-    }
-    const std::string lease = outbox_source(outbox);
-    const bool has_relay =
-        std::ranges::any_of(status.leases, [&](const LeaseStatus& l) { return l.name == lease && l.is_held; });
-    if (!has_relay && status.oldest_pending_age.value_or(std::chrono::seconds{0}) > old_without_relay)
-        warn("messages wait since " + std::to_string(status.oldest_pending_age->count()) +
-             " s and no relay is running: start `txm relay` with the --store of this command");
-    for (const InboxStatus& inbox : status.inboxes) {
-        if (inbox.dead > 0)
-            warn(plural(inbox.dead, "dead letter") + " of consumer '" + inbox.consumer +
-                 "': see `txm messages list --inbox --consumer '" + inbox.consumer + "'" + dead);
-    }
-}
-
 }  // namespace
 
 StoreStatus read_status(Connection& connection, const std::string& path, const std::string& outbox,
@@ -185,7 +155,7 @@ StoreStatus read_status(Connection& connection, const std::string& path, const s
     read_leases(connection, path, status);
     if (has_table(inbox))
         read_inboxes(connection, inbox, status);
-    add_warnings(outbox, status);
+    txm::detail::add_warnings(status, outbox_source(outbox));
     return status;
 }
 
