@@ -35,25 +35,10 @@ Candidate candidate_of(std::string row_key) {
     return candidate;
 }
 
-Candidate light(Candidate candidate) {
-    // Moved into a new one: a string that is assigned to may keep its memory.
-    StoredMessage& message = candidate.message;
-    Candidate kept;
-    kept.message.message_id = message.message_id;
-    kept.message.aggregate_id = std::move(message.aggregate_id);
-    kept.message.sequence = message.sequence;
-    kept.message.topic = std::move(message.topic);
-    kept.message.attempts = message.attempts;
-    kept.message.replays = message.replays;
-    kept.row_key = std::move(candidate.row_key);
-    kept.previous = candidate.previous;
-    kept.is_read = candidate.is_read;
-    kept.is_checked = candidate.is_checked;
-    kept.is_parked = candidate.is_parked;
-    kept.has_state = candidate.has_state;
-    kept.found_at = candidate.found_at;
-    kept.is_light = true;
-    return kept;
+void let_payload_go(Candidate& candidate) {
+    // Swapped: a text that is cleared, or assigned a short one, keeps its memory.
+    std::string{}.swap(candidate.message.payload);
+    Headers{}.swap(candidate.message.headers);
 }
 
 Candidate candidate_of(const Item& row, std::size_t max_payload) {

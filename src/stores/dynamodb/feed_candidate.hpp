@@ -31,8 +31,8 @@ Uuid message_id_of(std::string_view row_key);
 /// Heard of, but not read.
 Candidate candidate_of(std::string row_key);
 
-/// What is needed to wait for its turn, or to park it.
-Candidate light(Candidate candidate);
+/// What is left is enough to wait for its turn, or to park it.
+void let_payload_go(Candidate& candidate);
 
 /// What a row says. One that no message can be made of becomes a dead letter, see OutboxFeed::read().
 Candidate candidate_of(const Item& row, std::size_t max_payload);

@@ -190,10 +190,12 @@ void OutboxFeed::Impl::let_payloads_go() {
     pool_bytes_ = 0;
     for (Candidate& candidate : pool_) {
         const std::size_t bytes = candidate.message.payload.size();
-        if (candidate.is_read && pool_bytes_ + bytes > most_bytes)
-            candidate = light(std::move(candidate));
-        else
+        if (candidate.is_read && pool_bytes_ + bytes > most_bytes) {
+            let_payload_go(candidate);
+            candidate.is_light = true;
+        } else {
             pool_bytes_ += bytes;
+        }
     }
 }
 

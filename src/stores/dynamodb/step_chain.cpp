@@ -102,16 +102,10 @@ std::size_t StepChain::count_open(const Lanes& lanes) const {
 Candidate StepChain::shortened(Candidate candidate) {
     if (bytes_ + candidate.message.payload.size() > most_bytes)
         candidate.is_read = false;
-    if (candidate.is_read) {
-        bytes_ += candidate.message.payload.size();
-        return candidate;
-    }
-    // A new one: what a text is assigned keeps its memory.
-    Candidate key = candidate_of(std::move(candidate.row_key));
-    key.message.aggregate_id = std::move(candidate.message.aggregate_id);
-    key.message.sequence = candidate.message.sequence;
-    key.previous = candidate.previous;
-    return key;
+    if (!candidate.is_read)
+        let_payload_go(candidate);
+    bytes_ += candidate.message.payload.size();
+    return candidate;
 }
 
 // The highest numbers make room: they are found again when it is their turn. True when it is the lowest of its lane.
@@ -125,8 +119,7 @@ bool StepChain::add(Lane& lane, Candidate candidate, std::size_t most) {
     if (lane.found.size() > most) {
         const auto last = std::prev(lane.found.end());
         known_.erase(last->second.message.message_id);
-        if (last->second.is_read)
-            bytes_ -= last->second.message.payload.size();
+        bytes_ -= last->second.message.payload.size();
         lane.found.erase(last);
     }
     return is_first;
