@@ -1,5 +1,6 @@
 #include "aws/credentials_process.hpp"
 
+#include "core/spawn_attributes.hpp"
 #include "txm/error.hpp"
 
 #include <array>
@@ -11,7 +12,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,27 +30,12 @@ public:
     explicit Process(std::string command) {
         if (::pipe2(ends_, O_CLOEXEC) != 0)
             return;
-        // Threads of txm's program block the signals that stop it, and a command that inherited that could not be stopped.
-        sigset_t none, defaults;
-        sigemptyset(&none);
-        sigemptyset(&defaults);
-        for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGCHLD})
-            sigaddset(&defaults, signal);
-        posix_spawnattr_t attributes;
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_init(&attributes);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setsigdefault(&attributes, &defaults);
-        posix_spawnattr_setpgroup(&attributes, 0);
-        posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_adddup2(&actions, ends_[1], STDOUT_FILENO);
+        txm::detail::SpawnAttributes spawn;
+        posix_spawn_file_actions_adddup2(&spawn.actions, ends_[1], STDOUT_FILENO);
         std::string shell = "/bin/sh", option = "-c";
         char* const arguments[] = {shell.data(), option.data(), command.data(), nullptr};
-        if (::posix_spawn(&pid_, shell.c_str(), &actions, &attributes, arguments, environ) != 0)
+        if (::posix_spawn(&pid_, shell.c_str(), &spawn.actions, &spawn.attributes, arguments, environ) != 0)
             pid_ = -1;
-        posix_spawn_file_actions_destroy(&actions);
-        posix_spawnattr_destroy(&attributes);
         close(ends_[1]);
     }
     ~Process() {

@@ -1,5 +1,7 @@
 #include "cli/child.hpp"
 
+#include "core/spawn_attributes.hpp"
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -18,7 +20,6 @@
 #include <system_error>
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,31 +33,6 @@ namespace asio = boost::asio;
 
 std::mutex mutex;
 std::set<pid_t> running;
-
-struct SpawnAttributes {
-    SpawnAttributes() {
-        sigset_t none, defaults;
-        sigemptyset(&none);
-        sigemptyset(&defaults);
-        for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGCHLD})
-            sigaddset(&defaults, signal);
-        posix_spawnattr_init(&attributes);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setsigdefault(&attributes, &defaults);
-        posix_spawnattr_setpgroup(&attributes, 0);
-        posix_spawn_file_actions_init(&actions);
-    }
-    ~SpawnAttributes() {
-        posix_spawnattr_destroy(&attributes);
-        posix_spawn_file_actions_destroy(&actions);
-    }
-    SpawnAttributes(const SpawnAttributes&) = delete;
-    SpawnAttributes& operator=(const SpawnAttributes&) = delete;
-
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_t actions;
-};
 
 std::vector<char*> merged_environment(const std::vector<std::string>& added) {
     const auto name = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
@@ -105,7 +81,7 @@ asio::awaitable<void> feed(std::shared_ptr<asio::posix::stream_descriptor> pipe,
 }  // namespace
 
 Child::Child(const std::string& command, const std::vector<std::string>& environment, int input) {
-    SpawnAttributes spawn;
+    detail::SpawnAttributes spawn;
     posix_spawn_file_actions_adddup2(&spawn.actions, input, STDIN_FILENO);
     std::string shell = "/bin/sh", option = "-c", text = command;
     char* const arguments[] = {shell.data(), option.data(), text.data(), nullptr};
