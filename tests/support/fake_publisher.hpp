@@ -23,6 +23,7 @@ public:
     enum class Verdict {
         acknowledge,
         refuse,
+        postpone,
         ignore,      ///< no report
         disconnect,  ///< throws: neither this one nor what follows in the batch is reported
     };
@@ -58,6 +59,7 @@ public:
                     if (is_gapless)
                         refuse_rest(batch, message);
                     break;
+                case Verdict::postpone: batch.postpone(message); break;
                 case Verdict::ignore: break;
                 case Verdict::disconnect: throw Error(Errc::broker_unavailable, "the test cut the connection");
             }

@@ -547,13 +547,15 @@ TEST_F(RelayTest, NewMessagesAreCarriedWhileItRuns) {
     wait_for([&] { return ended; });
 }
 
-TEST_F(RelayTest, UncleanStartsDuringAnOutageCostNoMessageItsLife) {
+class UncleanStarts : public RelayTest, public testing::WithParamInterface<Verdict> {};
+
+TEST_P(UncleanStarts, DuringAnOutageCostNoMessageItsLife) {
     for (int i = 0; i < 20; ++i)
         feed.add("a" + std::to_string(i));
     feed.clean_start = false;
     options.max_attempts = 3;
     options.drain_deadline = 0ms;
-    publisher.verdict = [](const auto&) { return Verdict::disconnect; };
+    publisher.verdict = [](const auto&) { return GetParam(); };
     for (int lives = 0; lives < 8; ++lives) {
         const auto outages = publisher.sends;
         start();
@@ -566,6 +568,11 @@ TEST_F(RelayTest, UncleanStartsDuringAnOutageCostNoMessageItsLife) {
     run();
     EXPECT_EQ(feed.count(MessageState::dispatched), 20u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Relay, UncleanStarts, testing::Values(Verdict::disconnect, Verdict::postpone),
+                         [](const auto& param) {
+                             return param.param == Verdict::postpone ? "postponed" : "disconnected";
+                         });
 
 TEST_F(RelayTest, KeepsItsLeaseWhileTheBrokerHangsAndMemoryIsFull) {
     for (int i = 0; i < 20; ++i)
