@@ -16,6 +16,21 @@ using test::HttpRequest;
 
 const CallOptions once_sent{Repeat::until_sent};
 
+/// A server whose clock is an hour ahead of this machine's, and which answers only what is signed by it.
+HttpAnswer an_hour_ahead(const HttpRequest& request) {
+    const std::time_t time =
+        std::chrono::system_clock::to_time_t(std::chrono::system_clock::now() + std::chrono::hours(1));
+    std::tm parts{};
+    ::gmtime_r(&time, &parts);
+    char date[64], hour[16];
+    std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    std::strftime(hour, sizeof hour, "%Y%m%dT%H", &parts);
+    if (request.header("x-amz-date").rfind(hour, 0) == 0)
+        return HttpAnswer().with("Date", date);
+    return refusal(400, "InvalidSignatureException", "Signature expired: 20261124T120000Z is now earlier than …")
+        .with("Date", date);
+}
+
 TEST(AwsRetry, ThrottlingIsRepeatedByEverybody) {
     for (const char* const type :
          {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded",
@@ -181,21 +196,7 @@ TEST(AwsRetry, AnAnswerThatIsTooLate) {
 }
 
 TEST(AwsRetry, TheServersTimeIsAdopted) {
-    // An hour ahead of this machine.
-    const auto theirs = [] { return std::chrono::system_clock::now() + std::chrono::hours(1); };
-    const auto script = [&](const HttpRequest& request) {
-        const std::time_t time = std::chrono::system_clock::to_time_t(theirs());
-        std::tm parts{};
-        ::gmtime_r(&time, &parts);
-        char date[64], hour[16];
-        std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &parts);
-        std::strftime(hour, sizeof hour, "%Y%m%dT%H", &parts);
-        if (request.header("x-amz-date").rfind(hour, 0) == 0)
-            return HttpAnswer().with("Date", date);
-        return refusal(400, "InvalidSignatureException", "Signature expired: 20261124T120000Z is now earlier than …")
-            .with("Date", date);
-    };
-    FakeHttp fake(script);
+    FakeHttp fake(an_hour_ahead);
     Client client(options_for(fake), dynamodb);
     const Outcome outcome = call(client, once_sent);
     EXPECT_TRUE(outcome.is_answered()) << outcome.what();
@@ -207,22 +208,12 @@ TEST(AwsRetry, TheServersTimeIsAdopted) {
 }
 
 TEST(AwsRetry, TheServersTimeIsAdoptedByAllThatAreUnderWay) {
-    const auto theirs = [] { return std::chrono::system_clock::now() + std::chrono::hours(1); };
-    const auto script = [&](const HttpRequest& request) {
-        const std::time_t time = std::chrono::system_clock::to_time_t(theirs());
-        std::tm parts{};
-        ::gmtime_r(&time, &parts);
-        char date[64], hour[16];
-        std::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &parts);
-        std::strftime(hour, sizeof hour, "%Y%m%dT%H", &parts);
-        if (request.header("x-amz-date").rfind(hour, 0) == 0)
-            return HttpAnswer().with("Date", date);
-        HttpAnswer no = refusal(400, "InvalidSignatureException", "Signature expired: … is now earlier than …");
-        no.with("Date", date);
-        no.delay = std::chrono::milliseconds(200);
-        return no;
-    };
-    FakeHttp fake(script);
+    FakeHttp fake([](const HttpRequest& request) {
+        HttpAnswer answer = an_hour_ahead(request);
+        if (answer.status != 200)
+            answer.delay = std::chrono::milliseconds(200);
+        return answer;
+    });
     Client client(options_for(fake), dynamodb);
     boost::asio::io_context context;
     int answered = 0;

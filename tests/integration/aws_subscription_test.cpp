@@ -199,6 +199,25 @@ TEST(AwsSubscription, a_name_that_no_queue_can_have_is_refused) {
 
 constexpr const char* no_queue = R"({"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"})";
 
+aws::SubscriptionOptions options_at(const FakeHttp& http) {
+    aws::ClientOptions client{"us-east-1"};
+    client.endpoint = http.endpoint();
+    client.credentials = aws::Credentials{"test", "test"};
+    client.max_attempts = 1;
+    aws::SubscriptionOptions options{aws::BrokerOptions{client}};
+    options.behind_sns = false;
+    return options;
+}
+
+void expect_outage(aws::Subscription& subscription) {
+    try {
+        sync_wait(subscription.receive(1));
+        FAIL();
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code(), Errc::broker_unavailable) << e.what();
+    }
+}
+
 /// An SQS with one queue of many messages, which answers as it is told.
 class FakeQueue {
 public:
@@ -213,15 +232,7 @@ public:
 
     int extended() const { return extended_; }
 
-    aws::SubscriptionOptions options() const {
-        aws::ClientOptions client{"us-east-1"};
-        client.endpoint = http.endpoint();
-        client.credentials = aws::Credentials{"test", "test"};
-        client.max_attempts = 1;
-        aws::SubscriptionOptions options{aws::BrokerOptions{client}};
-        options.behind_sns = false;
-        return options;
-    }
+    aws::SubscriptionOptions options() const { return options_at(http); }
 
 private:
     HttpAnswer answer(const HttpRequest& request) {
@@ -346,10 +357,7 @@ TEST(AwsSubscription, a_queue_that_was_just_made_is_waited_for) {
             return HttpAnswer(200, R"({"QueueUrl":"http://q/1/orders"})");
         return ++asked < 3 ? HttpAnswer(400, no_queue) : HttpAnswer(200, "{}");
     }};
-    FakeQueue unused;
-    aws::SubscriptionOptions options = unused.options();
-    options.broker.client.endpoint = http.endpoint();
-    EXPECT_NO_THROW(sync_wait(aws::subscribe({"orders"}, options)));
+    EXPECT_NO_THROW(sync_wait(aws::subscribe({"orders"}, options_at(http))));
     EXPECT_EQ(asked, 3);
 }
 
@@ -369,16 +377,8 @@ TEST(AwsSubscription, a_queue_that_is_deleted_is_made_again_and_is_no_end) {
             return HttpAnswer(200, R"({"Messages":[{"MessageId":"1","ReceiptHandle":"1","Body":"hello"}]})");
         return HttpAnswer(200, "{}");
     }};
-    FakeQueue unused;
-    aws::SubscriptionOptions options = unused.options();
-    options.broker.client.endpoint = http.endpoint();
-    aws::Subscription subscription{{"orders"}, options};
-    try {
-        sync_wait(subscription.receive(1));
-        FAIL();
-    } catch (const Error& e) {
-        EXPECT_EQ(e.code(), Errc::broker_unavailable) << e.what();
-    }
+    aws::Subscription subscription{{"orders"}, options_at(http)};
+    expect_outage(subscription);
     EXPECT_THAT(payloads(sync_wait(subscription.receive(1))), ElementsAre("hello"));
 }
 
@@ -425,10 +425,7 @@ TEST(AwsSubscription, an_outage_that_is_over_is_not_told) {
         answer.delay = std::chrono::milliseconds{poll == 3 ? 500 : 0};  // behind the other's
         return answer;
     }};
-    FakeQueue unused;
-    aws::SubscriptionOptions options = unused.options();
-    options.broker.client.endpoint = http.endpoint();
-    aws::Subscription subscription{{"orders"}, options};
+    aws::Subscription subscription{{"orders"}, options_at(http)};
     ASSERT_THAT(receive(subscription, 10), SizeIs(10));  // a full poll: two at once are worth it from now on
     std::jthread receiver([&] { EXPECT_THAT(sync_wait(subscription.receive(20)), SizeIs(0)); });
     {
@@ -467,16 +464,8 @@ TEST(AwsSubscription, an_outage_is_told_and_is_no_end) {
             return HttpAnswer(200, R"({"Messages":[{"MessageId":"1","ReceiptHandle":"1","Body":"hello"}]})");
         return HttpAnswer(200, "{}");
     }};
-    FakeQueue unused;
-    aws::SubscriptionOptions options = unused.options();
-    options.broker.client.endpoint = http.endpoint();
-    aws::Subscription subscription{{"orders"}, options};
-    try {
-        sync_wait(subscription.receive(1));
-        FAIL();
-    } catch (const Error& e) {
-        EXPECT_EQ(e.code(), Errc::broker_unavailable);
-    }
+    aws::Subscription subscription{{"orders"}, options_at(http)};
+    expect_outage(subscription);
     is_down = false;
     std::vector<Delivery> received;
     while (received.empty()) {

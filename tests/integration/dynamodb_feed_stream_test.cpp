@@ -141,10 +141,7 @@ TEST_F(DynamoDbStream, a_shard_that_disappears_unread_makes_the_table_be_looked_
 }
 
 TEST_F(DynamoDbStream, what_the_stream_never_showed_is_swept_up_when_it_is_old_enough) {
-    dynamodb::FeedOptions options = stream_options(streams_);
-    options.sweep_age = 0ms;
-    options.sweep_interval = 20ms;
-    dynamodb::OutboxFeed feed{*db_, options};
+    dynamodb::OutboxFeed feed{*db_, sweeping_options()};
     FeedReader relay{feed};
     relay.acquire();
     const StoredMessage message = publish("a", "1");
@@ -157,10 +154,7 @@ TEST_F(DynamoDbStream, what_the_stream_never_showed_is_swept_up_when_it_is_old_e
 }
 
 TEST_F(DynamoDbStream, what_the_stream_never_showed_is_swept_up_though_it_always_shows_something) {
-    dynamodb::FeedOptions options = stream_options(streams_);
-    options.sweep_age = 0ms;
-    options.sweep_interval = 20ms;
-    dynamodb::OutboxFeed feed{*db_, options};
+    dynamodb::OutboxFeed feed{*db_, sweeping_options()};
     FeedReader relay{feed};
     relay.acquire();
     streams_.keep_busy("shard-1");

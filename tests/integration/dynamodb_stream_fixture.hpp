@@ -18,6 +18,14 @@ protected:
         return streams_.insert(shard, row(message).value());
     }
 
+    /// Of a feed that looks at once, and again and again, for what its stream does not show.
+    dynamodb::FeedOptions sweeping_options() const {
+        dynamodb::FeedOptions options = stream_options(streams_);
+        options.sweep_age = std::chrono::milliseconds{0};
+        options.sweep_interval = std::chrono::milliseconds{20};
+        return options;
+    }
+
     /// Waits until the reader has nothing more to read in a shard.
     void wait_until_read(const std::string& shard) {
         const std::size_t seen = streams_.empty_reads(shard);
