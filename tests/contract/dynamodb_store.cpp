@@ -1,5 +1,6 @@
 #include "contract/dynamodb_store.hpp"
 
+#include "support/own_credentials.hpp"
 #include "support/server.hpp"
 #include "txm/dynamodb_feed.hpp"
 #include "txm/sync_wait.hpp"
@@ -18,7 +19,7 @@ constexpr std::size_t most_at_once = 40;
 dynamodb::DatabaseOptions options() {
     aws::ClientOptions client{"eu-central-1"};
     client.endpoint = Server::shared("dynamodb").endpoint();
-    client.credentials = aws::Credentials{"test", "test"};
+    client.credentials = own_credentials();
     return dynamodb::DatabaseOptions{client};
 }
 

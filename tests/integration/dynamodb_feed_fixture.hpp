@@ -6,6 +6,7 @@
 #include "stores/dynamodb/outbox_row.hpp"
 #include "stores/dynamodb/state_table.hpp"
 #include "support/fake_streams.hpp"
+#include "support/own_credentials.hpp"
 #include "support/server.hpp"
 #include "txm/dynamodb_feed.hpp"
 #include "txm/sync_wait.hpp"
@@ -28,7 +29,7 @@ protected:
         dynamodb::DatabaseOptions options;
         options.client.region = "eu-west-1";
         options.client.endpoint = endpoint;
-        options.client.credentials = aws::Credentials{"test", "test"};
+        options.client.credentials = own_credentials();
         return options;
     }
 
