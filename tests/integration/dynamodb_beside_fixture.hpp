@@ -2,6 +2,7 @@
 
 #include "integration/dynamodb_feed_fixture.hpp"
 #include "support/fake_http.hpp"
+#include "support/pass_on.hpp"
 #include "txm/admin.hpp"
 
 #include <functional>
@@ -24,23 +25,17 @@ protected:
         before_ = std::move(what);
     }
 
-    HttpAnswer pass_on(const HttpRequest& request) {
-        const std::string target = request.header("x-amz-target");
-        const std::string action = target.substr(target.find('.') + 1);
+    HttpAnswer answer(const HttpRequest& request) {
         Before before;
         {
             const std::lock_guard lock{mutex_};
             before = before_;
         }
         if (before) {
-            if (std::optional<HttpAnswer> answer = before(action, request.body))
+            if (std::optional<HttpAnswer> answer = before(action_of(request), request.body))
                 return *answer;
         }
-        try {
-            return HttpAnswer(200, sync_wait(db_->impl().call(action, request.body)).body);
-        } catch (const aws::ServiceError& refusal) {
-            return HttpAnswer(refusal.status(), refusal.body());
-        }
+        return pass_on(*db_, request);
     }
 
     static HttpAnswer refusal() { return HttpAnswer(400, R"({"__type":"com.amazon#AccessDeniedException"})"); }
@@ -59,7 +54,7 @@ protected:
 
     std::mutex mutex_;
     Before before_;
-    FakeHttp http_{[this](const HttpRequest& request) { return pass_on(request); }};
+    FakeHttp http_{[this](const HttpRequest& request) { return answer(request); }};
     dynamodb::Database between_{database_options(http_.endpoint())};
 };
 

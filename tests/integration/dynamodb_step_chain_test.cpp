@@ -1,10 +1,8 @@
-#include "aws/client.hpp"
 #include "integration/dynamodb_step_fixture.hpp"
 #include "support/fake_http.hpp"
+#include "support/pass_on.hpp"
 #include "support/sanitizer.hpp"
 #include "txm/error.hpp"
-
-#include <boost/json/serialize.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -27,13 +25,7 @@ protected:
               const bool is_page = request.body.find("NotDispatchedMessagesIndex") != std::string::npos;
               if (is_page && ++pages_ > most_pages_)
                   return HttpAnswer{400, R"({"__type":"ValidationException","message":"the test gives no more"})"};
-              const std::string target = request.header("x-amz-target");
-              try {
-                  return HttpAnswer{200, boost::json::serialize(sync_wait(
-                                             db_->impl().request(target.substr(target.find('.') + 1), request.body)))};
-              } catch (const aws::ServiceError& error) {
-                  return HttpAnswer{400, error.body()};
-              }
+              return pass_on(*db_, request);
           }) {}
 
     std::string run_counted(const std::string& event) {

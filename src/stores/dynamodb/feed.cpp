@@ -20,6 +20,8 @@ namespace {
 // How often a relay that waits for the lease looks at it.
 constexpr std::chrono::milliseconds takeover_check{200};
 
+constexpr std::chrono::milliseconds end_of_read_check{10};
+
 constexpr std::chrono::seconds positions_interval{1};
 
 // How far the index and the stream may be behind the table.
@@ -43,6 +45,10 @@ awaitable<Fence> OutboxFeed::Impl::acquire() {
     for (;;) {
         if (wait_.was_interrupted())
             throw boost::system::system_error(boost::asio::error::operation_aborted);
+        if (is_reading_) {  // still, for an owner that has given up waiting for it
+            co_await pause(end_of_read_check);
+            continue;
+        }
         // It may be ours since a call that failed afterwards.
         if (!lease_.is_held())
             taken_.reset();
@@ -71,7 +77,7 @@ awaitable<Fence> OutboxFeed::Impl::acquire() {
 awaitable<void> OutboxFeed::Impl::release() {
     if (lease_.is_held() && is_tail_)
         co_await save_positions(true);
-    forget();
+    // What is known is forgotten by the next acquire(): a read() may be under way, for an owner that has given up waiting for it.
     co_await lease_.release();
 }
 

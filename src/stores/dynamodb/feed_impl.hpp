@@ -90,6 +90,7 @@ private:
     detail::StreamReader stream_;
 
     // Of the coroutine in read().
+    std::atomic<bool> is_reading_{false};
     std::vector<detail::Candidate> pool_;  // heard of, and not ready
     std::size_t pool_bytes_ = 0;           // of payload in it, or more
     std::size_t row_bytes_ = 1;            // of payload, as those had it that were read last

@@ -58,6 +58,8 @@ std::size_t bytes_a_row(const std::vector<FeedRow>& rows) {
 
 awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::read(std::size_t max, std::size_t max_bytes) {
     max = std::max<std::size_t>(1, max);
+    is_reading_ = true;
+    const std::shared_ptr<void> end_of_read(nullptr, [this](void*) { is_reading_ = false; });
     for (;;) {
         if (wait_.was_interrupted())
             co_return std::vector<StoredMessage>{};
@@ -136,7 +138,7 @@ void OutboxFeed::Impl::must_walk_all() {
 awaitable<void> OutboxFeed::Impl::walk_index() {
     const bool is_sweep = is_tail_ && stream_.is_open();
     if (index_.is_at_start()) {
-        is_walking_all_ = must_walk_all_ || !is_sweep;
+        is_walking_all_ = is_walking_all_ || must_walk_all_ || !is_sweep;
         must_walk_all_ = false;
     }
     do {

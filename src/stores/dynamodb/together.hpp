@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <atomic>
@@ -16,8 +17,8 @@
 
 namespace txm::dynamodb::detail {
 
-/// Runs operations beside each other, on the caller's executor, until all have ended; then throws what the first of them
-/// threw. They may use what the caller keeps alive.
+/// Runs operations beside each other, on the caller's executor but never two at one moment, until all have ended; then throws
+/// what the first of them threw. They may use what the caller keeps alive.
 inline boost::asio::awaitable<void> together(std::vector<boost::asio::awaitable<void>> operations) {
     struct State {
         std::atomic<std::size_t> left{0};
@@ -25,7 +26,8 @@ inline boost::asio::awaitable<void> together(std::vector<boost::asio::awaitable<
         std::exception_ptr failure;
         txm::detail::Suspension done;
     };
-    const auto executor = co_await boost::asio::this_coro::executor;
+    const auto callers = co_await boost::asio::this_coro::executor;
+    const auto executor = boost::asio::make_strand(callers);
     const auto state = std::make_shared<State>();
     state->left = operations.size() + 1;  // and the one that starts them
     const auto start = [&operations, &executor, &state] {
