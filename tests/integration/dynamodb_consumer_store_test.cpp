@@ -1,6 +1,10 @@
 #include "integration/dynamodb_session_fixture.hpp"
+#include "support/fake_http.hpp"
+#include "support/pass_on.hpp"
 #include "txm/dynamodb_feed.hpp"
 
+#include <atomic>
+#include <functional>
 #include <thread>
 
 namespace txm::test {
@@ -97,6 +101,68 @@ TEST_F(DynamoDbKeeper, processes_that_meet_at_a_lane_lose_nothing) {
     fourth.join();
     EXPECT_TRUE(listed("parked").empty());
     EXPECT_FALSE(is_parked(*keeper(), delivery("orders", "a", 1)));
+}
+
+/// Another process does something before one of the reads that a change of a lane begins with.
+class DynamoDbKeeperBeside : public DynamoDbKeeper, public testing::WithParamInterface<int> {
+protected:
+    void before_the_read(std::function<void()> what) { what_ = std::move(what); }
+
+    static Incoming incoming(const Delivery& delivery) { return Incoming{delivery.message.message_id, "billing"}; }
+    std::vector<std::string> take() {
+        std::vector<std::string> payloads;
+        for (const Delivery& delivery : sync_wait(other_->take_parked(10)))
+            payloads.push_back(delivery.message.payload);
+        return payloads;
+    }
+    static MessageFilter of(const Delivery& delivery) {
+        MessageFilter filter;
+        filter.ids = {delivery.message.message_id};
+        return filter;
+    }
+
+    const Delivery first_ = delivery("orders", "a", 1), second_ = delivery("orders", "a", 2);
+    const std::unique_ptr<ConsumerStore> other_ = keeper();
+    std::atomic<int> reads_ = 0;
+    std::function<void()> what_;
+    FakeHttp http_{[this](const HttpRequest& request) {
+        if (action_of(request) == "BatchGetItem" && what_ && ++reads_ == GetParam())
+            what_();
+        return pass_on(*db, request);
+    }};
+    dynamodb::Database between_{options_for(http_.endpoint())};
+    const std::unique_ptr<Admin> admin_ = dynamodb::open_admin(between_, outbox, inbox);
+};
+
+INSTANTIATE_TEST_SUITE_P(Reads, DynamoDbKeeperBeside, testing::Range(1, 6));
+
+TEST_P(DynamoDbKeeperBeside, what_took_effect_before_it_was_skipped_takes_nothing_else_of_its_lane_with_it) {
+    park(*other_, {first_, second_});
+    before_the_read([&] { sync_wait(other_->unpark(first_)); });
+    sync_wait(admin_->skip_inbox("billing", of(first_)));
+    EXPECT_EQ(take(), std::vector<std::string>{"a2"});
+    EXPECT_TRUE(is_parked(*other_, second_));
+}
+
+TEST_P(DynamoDbKeeperBeside, what_became_a_dead_letter_before_it_was_sent_again_holds_its_lane_or_comes_first) {
+    park(*other_, {first_, second_});
+    before_the_read([&] { sync_wait(other_->dead_letter(incoming(first_), first_, "no", true)); });
+    sync_wait(admin_->replay_inbox("billing", of(first_)));
+    if (listed("dead").empty())
+        EXPECT_EQ(take(), std::vector<std::string>{"a1"});
+    else
+        EXPECT_TRUE(take().empty());
+    sync_wait(dynamodb::open_admin(*db, outbox, inbox)->replay_inbox("billing", {}));
+    EXPECT_EQ(take(), std::vector<std::string>{"a1"});
+}
+
+TEST_P(DynamoDbKeeperBeside, what_two_processes_park_is_parked_once) {
+    before_the_read([&] { park(*other_, {first_}); });
+    dynamodb::ConsumerStore store(between_, "billing", inbox, outbox + "-txm");
+    park(store, {first_});
+    EXPECT_EQ(take(), std::vector<std::string>{"a1"});
+    sync_wait(other_->unpark(first_));
+    EXPECT_FALSE(is_parked(*other_, second_));
 }
 
 // DynamoDB keeps no item of more than 400 kB; brokers deliver more. Every character has three bytes, so that a cut falls into

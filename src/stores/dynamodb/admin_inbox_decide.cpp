@@ -147,6 +147,8 @@ awaitable<bool> InboxAdmin::skip_one(const Selected& selected, const MessageFilt
         const std::optional<Item> letter = co_await db_.impl().get_item(table_, keys_.dead(id));
         ConsumerLanes lanes(db_, table_, keys_);
         std::vector<ConsumerLane> names;
+        if (letter)
+            names.push_back(lane_of(delivery_of(*letter).message));
         std::vector<std::string> ids{id};
         co_await lanes.load(std::move(names), std::move(ids));
         const Kept* kept = lanes.kept(id);
@@ -156,11 +158,6 @@ awaitable<bool> InboxAdmin::skip_one(const Selected& selected, const MessageFilt
         if (!selects(filter, delivery.message))
             co_return false;
         const ConsumerLane lane = lane_of(delivery.message);
-        if (!kept) {
-            std::vector<ConsumerLane> of_letter{lane};
-            std::vector<std::string> no_ids;
-            co_await lanes.load(std::move(of_letter), std::move(no_ids));
-        }
         const std::optional<Item> row = co_await db_.impl().get_item(inbox_, row_key);
         Session session(db_);
         if (!row)

@@ -51,15 +51,44 @@ LaneRow lane_row_of(const Item& item) {
     return row;
 }
 
+// Who changes what is kept changes the version of its lane, too. So a lane is read before what is kept of it: then its version
+// tells at the commit that neither has changed. Reads of many items at once are none of one moment.
 awaitable<void> ConsumerLanes::load(std::vector<ConsumerLane> lanes, std::vector<std::string> message_ids) {
-    std::vector<TableKey> wanted;
-    wanted.reserve(message_ids.size() + lanes.size());
-    for (const std::string& id : message_ids)
-        wanted.emplace_back(table_, keys_.parked(id));
+    do {
+        co_await load_rows(std::exchange(lanes, {}));
+        kept_.clear();
+        co_await load_kept(message_ids);
+        // Only that tells the lanes where an operator names messages, or a sender uses an id in two of them.
+        for (const auto& [id, kept] : kept_) {
+            if (!rows_.contains(kept.lane))
+                lanes.push_back(kept.lane);
+        }
+    } while (!lanes.empty());
+}
+
+awaitable<void> ConsumerLanes::load_rows(std::vector<ConsumerLane> lanes) {
     std::ranges::sort(lanes);
     lanes.erase(std::ranges::unique(lanes).begin(), lanes.end());
+    std::vector<TableKey> wanted;
     for (const ConsumerLane& lane : lanes)
         wanted.emplace_back(table_, keys_.lane(lane));
+    if (wanted.empty())
+        co_return;
+    const std::vector<std::optional<Item>> found = co_await db_.impl().get_items(wanted);
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+        Row row;
+        if (found[i])
+            row.before = row.after = lane_row_of(*found[i]);
+        rows_.insert_or_assign(lanes[i], std::move(row));
+    }
+}
+
+awaitable<void> ConsumerLanes::load_kept(const std::vector<std::string>& message_ids) {
+    std::vector<TableKey> wanted;
+    for (const std::string& id : message_ids)
+        wanted.emplace_back(table_, keys_.parked(id));
+    if (wanted.empty())
+        co_return;
     std::vector<std::optional<Item>> found = co_await db_.impl().get_items(wanted);
     for (std::size_t i = 0; i < message_ids.size(); ++i) {
         if (!found[i])
@@ -73,21 +102,6 @@ awaitable<void> ConsumerLanes::load(std::vector<ConsumerLane> lanes, std::vector
         kept.item = std::move(*found[i]);
         kept_.insert_or_assign(message_ids[i], std::move(kept));
     }
-    for (std::size_t i = 0; i < lanes.size(); ++i) {
-        Row row;
-        if (const auto& item = found[message_ids.size() + i])
-            row.before = row.after = lane_row_of(*item);
-        rows_.insert_or_assign(lanes[i], std::move(row));
-    }
-    // Two messages of one id may be of two lanes, where a sender uses ids twice.
-    std::vector<ConsumerLane> others;
-    std::vector<std::string> no_ids;
-    for (const auto& [id, kept] : kept_) {
-        if (!rows_.contains(kept.lane))
-            others.push_back(kept.lane);
-    }
-    if (!others.empty())
-        co_await load(std::move(others), std::move(no_ids));
 }
 
 const Kept* ConsumerLanes::kept(const std::string& message_id) const {

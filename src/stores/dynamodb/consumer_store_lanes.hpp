@@ -52,6 +52,7 @@ public:
     ConsumerLanes(Database& db, const std::string& table, const ConsumerKeys& keys)
         : db_(db), table_(table), keys_(keys) {}
 
+    /// Once. @param lanes beside those of what is kept of the messages
     awaitable<void> load(std::vector<ConsumerLane> lanes, std::vector<std::string> message_ids);
 
     const Kept* kept(const std::string& message_id) const;
@@ -84,6 +85,8 @@ private:
         LaneRow before{}, after{};
         bool is_changed = false;
     };
+    awaitable<void> load_rows(std::vector<ConsumerLane> lanes);
+    awaitable<void> load_kept(const std::vector<std::string>& message_ids);
     Row& row(const ConsumerLane& lane) { return rows_.at(lane); }
     Kept& keep(const Delivery& delivery);
     void stage_lane(Session& session, const ConsumerLane& lane, Row& row) const;
