@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace txm {
@@ -87,6 +88,16 @@ public:
 
     /// The outbox's part of it, up to the age: all that a relay may need rights for.
     virtual awaitable<StoreStatus> outbox_status() { return status(); }
+
+    /// What waits or is blocked of one consumer, with the rights of that consumer.
+    virtual awaitable<InboxStatus> inbox_status(std::string consumer) {
+        const StoreStatus all = co_await status();
+        for (const InboxStatus& inbox : all.inboxes) {
+            if (inbox.consumer == consumer)
+                co_return inbox;
+        }
+        co_return InboxStatus{std::move(consumer)};
+    }
 
     /// In sequence order. `each` gets one at a time, so that a list of any length needs no memory; false ends it.
     virtual awaitable<void> list(MessageFilter filter, std::function<bool(const ListedMessage&)> each) = 0;

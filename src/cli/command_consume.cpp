@@ -216,16 +216,13 @@ private:
     }
 
     int result_of_drain() {
-        const StoreStatus status = sync_wait(admin_->status());
-        for (const InboxStatus& inbox : status.inboxes) {
-            if (inbox.consumer != name_ || (inbox.dead == 0 && inbox.parked == 0))
-                continue;
-            report_failure("drained, but for " + counted(inbox.dead, "dead letter") + " and " +
-                           counted(inbox.parked, "parked message") + " of consumer '" + name_ +
-                           "': see `txm messages list --inbox --consumer " + name_ + "`, then replay or skip them");
-            return 1;
-        }
-        return 0;
+        const InboxStatus inbox = sync_wait(admin_->inbox_status(name_));
+        if (inbox.dead == 0 && inbox.parked == 0)
+            return 0;
+        report_failure("drained, but for " + counted(inbox.dead, "dead letter") + " and " +
+                       counted(inbox.parked, "parked message") + " of consumer '" + name_ +
+                       "': see `txm messages list --inbox --consumer " + name_ + "`, then replay or skip them");
+        return 1;
     }
 
     std::string metrics() {

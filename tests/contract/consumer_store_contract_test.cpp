@@ -138,6 +138,10 @@ TEST_P(Keeper, a_held_lane_waits_for_an_operator) {
     park({behind}, now());
     EXPECT_THAT(take(), IsEmpty());
     EXPECT_TRUE(list("dead").at(0).held);
+    const InboxStatus waiting = sync_wait(store_->admin()->inbox_status("billing"));
+    EXPECT_EQ(waiting.dead, 1U);
+    EXPECT_EQ(waiting.parked, 1U);
+    EXPECT_EQ(sync_wait(store_->admin()->inbox_status("shipping")).parked, 0U);
 
     MessageFilter filter;
     filter.ids = {letter.message.message_id};

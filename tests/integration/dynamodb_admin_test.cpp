@@ -133,6 +133,12 @@ TEST_F(DynamoDbOperator, a_large_inbox_is_not_counted_for_each_who_asks) {
     EXPECT_EQ(processed(*dynamodb::open_admin(*db, outbox, inbox)), 1'101U);
 }
 
+TEST_F(DynamoDbOperator, what_waits_of_a_consumer_is_told_without_looking_at_the_outbox) {
+    const auto consumer = dynamodb::open_admin(*db, "no-such-outbox", inbox, outbox + "-txm");
+    EXPECT_EQ(sync_wait(consumer->inbox_status("billing")).dead, 0U);
+    EXPECT_TRUE(thrown_by<Error>([&] { sync_wait(consumer->status()); }));
+}
+
 TEST_F(DynamoDbOperator, an_inbox_that_forgets_by_itself_is_not_purged) {
     MessageFilter filter;
     filter.before = now();

@@ -39,6 +39,13 @@ public:
         co_return co_await reader.read_outbox();
     }
 
+    awaitable<InboxStatus> inbox_status(std::string consumer) override {
+        InboxStatus inbox{std::move(consumer)};
+        StatusReader reader(db_, tables_, counts_);
+        co_await reader.read_consumer(inbox);
+        co_return inbox;
+    }
+
     awaitable<void> list(MessageFilter filter, std::function<bool(const ListedMessage&)> each) override {
         AdminTables tables = co_await known_tables();
         OutboxAdmin outbox(db_, std::move(tables));

@@ -73,8 +73,11 @@ awaitable<StoreStatus> StatusReader::read() {
     co_await read_leases("LEASE", "outbox:" + tables_.outbox, status);
     co_await read_inbox(status);
     std::ranges::sort(status.inboxes, {}, &InboxStatus::consumer);
-    for (InboxStatus& inbox : status.inboxes)
-        co_await read_consumer(inbox, status);
+    for (InboxStatus& inbox : status.inboxes) {
+        co_await read_consumer(inbox);
+        const ConsumerKeys keys(inbox.consumer, tables_.inbox);
+        co_await read_leases(keys.leases(), "inbox:" + tables_.inbox + ":" + inbox.consumer + ":", status);
+    }
     txm::detail::add_warnings(status, "outbox:" + tables_.outbox);
     co_return status;
 }
@@ -216,7 +219,7 @@ awaitable<std::vector<InboxStatus>> StatusReader::count_inbox() {
     co_return inboxes;
 }
 
-awaitable<void> StatusReader::read_consumer(InboxStatus& inbox, StoreStatus& status) {
+awaitable<void> StatusReader::read_consumer(InboxStatus& inbox) {
     const ConsumerKeys keys(inbox.consumer, tables_.inbox);
     const std::vector<Item> lanes = co_await db_.impl().read_all(partition_of(tables_.state, keys.lanes()));
     for (const Item& lane : lanes) {
@@ -237,7 +240,6 @@ awaitable<void> StatusReader::read_consumer(InboxStatus& inbox, StoreStatus& sta
             inbox.dead += !row || is_dead(*row) ? 1 : 0;
         start = page.last_key;
     } while (!start.empty());
-    co_await read_leases(keys.leases(), "inbox:" + tables_.inbox + ":" + inbox.consumer + ":", status);
 }
 
 awaitable<void> StatusReader::check_table(std::string table, bool needs_stream, StoreStatus& status) {

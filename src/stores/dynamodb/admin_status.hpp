@@ -37,6 +37,8 @@ public:
     awaitable<StoreStatus> read();
     /// What is counted of the outbox alone, with the rights of a relay.
     awaitable<StoreStatus> read_outbox();
+    /// What waits of a consumer, with the rights of a consumer. @param inbox names it
+    awaitable<void> read_consumer(InboxStatus& inbox);
 
 private:
     awaitable<std::uint64_t> count_undispatched(std::string_view mark);
@@ -47,7 +49,6 @@ private:
     awaitable<void> read_leases(std::string partition, std::string prefix, StoreStatus& status);
     awaitable<void> read_inbox(StoreStatus& status);
     awaitable<std::vector<InboxStatus>> count_inbox();
-    awaitable<void> read_consumer(InboxStatus& inbox, StoreStatus& status);
     awaitable<void> check_table(std::string table, bool needs_stream, StoreStatus& status);
 
     Database& db_;
