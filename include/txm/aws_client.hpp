@@ -21,15 +21,18 @@ public:
     std::string token;  ///< of temporary credentials; empty for permanent ones
 };
 
-/// How to reach a service. Everything has a default, which is what Amazon's own tools do with the same environment.
+/// How to reach a service. Everything has a default, which is what Amazon's own tools do with the same environment; but a
+/// profile that takes on a role from another one, or signs in through a browser, is refused with the way out.
 class ClientOptions {
 public:
     /// @param region_name empty: AWS_REGION, AWS_DEFAULT_REGION, or the profile's
     explicit ClientOptions(std::string region_name = {}) : region(std::move(region_name)) {}
 
     std::string region;
-    std::string endpoint;  ///< such as `http://127.0.0.1:8000`; empty: the service's own in that region
-    std::string profile;   ///< of the shared files; empty: AWS_PROFILE, else `default`
+    /// Such as `http://127.0.0.1:8000`. Empty: AWS_ENDPOINT_URL_DYNAMODB (_DYNAMODB_STREAMS, _SNS, _SQS), AWS_ENDPOINT_URL, else the
+    /// service's own in that region.
+    std::string endpoint;
+    std::string profile;  ///< of the shared files; empty: AWS_PROFILE, else `default`
     /// None: from the environment, web identity, the shared files, the container, the instance; refreshed before they expire.
     std::optional<Credentials> credentials{};
     std::size_t max_connections = 32;  ///< kept alive; more requests than that wait

@@ -27,7 +27,8 @@ public:
         : client(std::move(client_options)) {}
 
     aws::ClientOptions client;
-    std::chrono::milliseconds commit_timeout{30'000};  ///< with all its attempts; then CommitOutcomeUnknown
+    /// With all its attempts. Then CommitOutcomeUnknown, or Error(store_unavailable) when nothing can have been written.
+    std::chrono::milliseconds commit_timeout{30'000};
     /// Of tables with replicas in other regions (global tables): the one region where txm works with them, writers, relays
     /// and consumers alike. Empty: such tables are refused, because every region's stream shows every message, and of two
     /// transactions in two regions the last writer's rows win.

@@ -36,7 +36,7 @@ public:
     /// Dispatched rows get the attribute ExpiresAt for the table's time to live; 0: deleted on settlement; none: kept.
     std::optional<std::chrono::seconds> retention{7 * 86'400};
     std::size_t max_payload = std::size_t{1} << 20;  ///< a larger one, which another program wrote, is a dead letter
-    std::string streams_endpoint{};                  ///< empty: the database's own endpoint, or the service's
+    std::string streams_endpoint{};                  ///< empty: the client's endpoint, or what stands for that one
 };
 
 /// What a relay reads from a DynamoDB outbox, see txm::OutboxFeed. One relay is active at a time; others wait for its lease.
