@@ -70,6 +70,7 @@ awaitable<void> ConsumerLanes::load_rows(std::vector<ConsumerLane> lanes) {
     std::ranges::sort(lanes);
     lanes.erase(std::ranges::unique(lanes).begin(), lanes.end());
     std::vector<TableKey> wanted;
+    wanted.reserve(lanes.size());
     for (const ConsumerLane& lane : lanes)
         wanted.emplace_back(table_, keys_.lane(lane));
     if (wanted.empty())
@@ -85,6 +86,7 @@ awaitable<void> ConsumerLanes::load_rows(std::vector<ConsumerLane> lanes) {
 
 awaitable<void> ConsumerLanes::load_kept(const std::vector<std::string>& message_ids) {
     std::vector<TableKey> wanted;
+    wanted.reserve(message_ids.size());
     for (const std::string& id : message_ids)
         wanted.emplace_back(table_, keys_.parked(id));
     if (wanted.empty())
