@@ -58,8 +58,12 @@ std::size_t bytes_a_row(const std::vector<FeedRow>& rows) {
 
 awaitable<std::vector<StoredMessage>> OutboxFeed::Impl::read(std::size_t max, std::size_t max_bytes) {
     max = std::max<std::size_t>(1, max);
+    struct Reading {
+        std::shared_ptr<Impl> feed;
+        ~Reading() { feed->is_reading_ = false; }
+    };
     is_reading_ = true;
-    const std::shared_ptr<void> end_of_read(nullptr, [this](void*) { is_reading_ = false; });
+    const Reading reading{shared_from_this()};
     for (;;) {
         if (wait_.was_interrupted())
             co_return std::vector<StoredMessage>{};
