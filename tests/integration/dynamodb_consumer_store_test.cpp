@@ -220,6 +220,23 @@ TEST_F(DynamoDbKeeper, lanes_of_long_names_are_parked) {
     }
 }
 
+TEST_F(DynamoDbKeeper, what_is_too_large_for_a_transaction_is_refused_and_nothing_of_it_is_kept) {
+    Delivery large = delivery("orders", "a", 1);
+    large.message.payload = std::string(std::size_t{5} << 20, 'x');
+    const auto store = keeper();
+    const auto parked = thrown_by<Error>([&] { park(*store, {large}); });
+    ASSERT_TRUE(parked);
+    EXPECT_EQ(parked->code(), Errc::statement_failed);
+    EXPECT_NE(std::string(parked->what()).find("4 MB"), std::string::npos) << parked->what();
+    const auto buried =
+        thrown_by<Error>([&] { sync_wait(store->dead_letter(Incoming{large.message.message_id}, large, "no", true)); });
+    ASSERT_TRUE(buried);
+    EXPECT_EQ(buried->code(), Errc::statement_failed);
+    EXPECT_TRUE(listed("parked").empty());
+    EXPECT_TRUE(listed("dead").empty());
+    EXPECT_FALSE(is_parked(*store, large));
+}
+
 TEST_F(DynamoDbKeeper, what_needs_an_item_for_its_headers_alone_is_a_clear_error) {
     Delivery large = delivery("orders", "a", 1);
     large.message.headers["notes"].assign(std::size_t{1} << 20, 'x');
