@@ -19,9 +19,8 @@ std::string plural(std::uint64_t number, std::string_view one) {
 
 void add_warnings(StoreStatus& status, std::string_view lease) {
     const std::string decide =
-        " --state dead`, then `txm messages replay` or `skip` with the same options and --yes, or with ids; the "
-        "--store "
-        "is that of this command";
+        " --state dead`, then `txm messages replay` or `skip` with the same options and --yes, or with ids; "
+        "the --store is that of this command";
     const auto warn = [&](std::string text) { status.warnings.push_back(std::move(text)); };
     if (status.dead > 0 || status.lanes_held > 0) {
         const std::string held =

@@ -141,7 +141,7 @@ void OutboxFeed::Impl::must_walk_all() {
 // With a stream it finds what that did not show, without one it finds everything.
 awaitable<void> OutboxFeed::Impl::walk_index() {
     const bool is_sweep = is_tail_ && stream_.is_open();
-    if (index_.is_at_start()) {
+    if (index_.is_at_start()) {  // or still there, when the first page failed
         is_walking_all_ = is_walking_all_ || must_walk_all_ || !is_sweep;
         must_walk_all_ = false;
     }
